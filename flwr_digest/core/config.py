@@ -1,0 +1,81 @@
+"""What a node is told before it starts, checked once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flwr_digest.core.ids import NodeId, StreamId
+from flwr_digest.core.walk import Topology
+from flwr_digest.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeConfig:
+    """One node's part of the plan.
+
+    Attributes
+    ----------
+    node_id : NodeId
+        Who this is.
+    topology : Topology
+        All nodes of the session (the members of each stream) and their neighbors.
+    streams : mapping of StreamId to NodeId
+        The streams, and the node where each starts.
+    weight : float
+        This node's share of the global model's steps, in (0, 1]. 1/N by default, as in DIGEST;
+        FedAvg's is the node's share of the data.
+    local_steps : int
+        The pace H: a stream leaves only once the node has made this many local steps since it
+        last left. 0: as fast as the links allow.
+    seed : int
+        Decides ties of the tour.
+    generation : int
+        The highest fence generation that any node has reported: streams start above it, so that
+        no node takes the copy that starts for one that an earlier session left behind.
+    first_receipt_seconds : float
+        Wait for a receipt before any was measured. 3 s: RFC 6298's initial timeout for a path
+        that may be slow; a whole model may be under way.
+    first_lost_seconds : float
+        Wait for a stream before its tour time was measured. 30 s: a guess, longer than the first
+        tour of tens of nodes over slow links, shorter than anyone wants to look at nothing.
+    lost_tours : float
+        A stream is thought lost after this many times its tour time. 3: one tour may be late by
+        another, so two are normal.
+    resends : int
+        How often a hop is sent again to the same neighbor before another way is taken. 2: one
+        loss is chance, a third is the link.
+    """
+
+    node_id: NodeId
+    topology: Topology
+    streams: Mapping[StreamId, NodeId]
+    weight: float
+    local_steps: int = 0
+    seed: int = 0
+    generation: int = 0
+    first_receipt_seconds: float = 3.0
+    first_lost_seconds: float = 30.0
+    lost_tours: float = 3.0
+    resends: int = 2
+
+    def __post_init__(self) -> None:
+        if self.node_id not in self.topology:
+            raise ConfigError(f"node {self.node_id} is not in its own topology")
+        for stream_id, start in self.streams.items():
+            if start not in self.topology:
+                raise ConfigError(f"stream {stream_id} starts at node {start}: not in the topology")
+        if not (math.isfinite(self.weight) and 0 < self.weight <= 1):
+            raise ConfigError(f"weight is {self.weight}: it must be above 0 and at most 1")
+        if self.local_steps < 0:
+            raise ConfigError(f"local_steps is {self.local_steps}: it must be 0 or more")
+        for name in ("first_receipt_seconds", "first_lost_seconds", "lost_tours"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"{name} is {value}: it must be a number above 0")
+
+    @property
+    def neighbors(self) -> frozenset[NodeId]:
+        """The nodes that this one has a link to."""
+        return self.topology[self.node_id]

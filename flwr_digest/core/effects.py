@@ -1,0 +1,82 @@
+"""What a node wants done. A driver carries these out in the order in which they are returned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from flwr_digest.core.events import Timer
+from flwr_digest.core.ids import NodeId, StreamId
+from flwr_digest.core.messages import Message
+from flwr_digest.core.vector import Vector
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Send:
+    """Send `message` over the link to `peer`; if the link is gone, drop it."""
+
+    peer: NodeId
+    message: Message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rebase:
+    """Go on training from `model`, shape ``[d]``: the stream's model after a visit.
+
+    It contains all local steps that were handed in; those made since stay on top of it.
+    """
+
+    stream_id: StreamId
+    model: Vector
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AwaitSteps:
+    """Hand in `LocalSteps` as soon as this node has made `steps` in all (the pace holds a stream)."""
+
+    stream_id: StreamId
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetTimer:
+    """Hand in `TimerFired(timer)` at time `at` (same clock as `now`, seconds); replaces the old."""
+
+    timer: Timer
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CancelTimer:
+    """Forget the timer, if it is set."""
+
+    timer: Timer
+
+
+class NoticeKind(Enum):
+    """What is worth a line in the log."""
+
+    RESENT = "sent again, no receipt"
+    REROUTED = "sent another way, no receipt"
+    REISSUED = "re-issued, not seen for too long"
+    FORFEITED = "steps given up, the copy was older than the history"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notice:
+    """Something went wrong and was dealt with: one line for the log. `peer` where one is concerned."""
+
+    kind: NoticeKind
+    stream_id: StreamId
+    peer: NodeId | None = None
+    steps: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamClosed:
+    """The stream's last tour of this session is over; when all are, the node may leave."""
+
+    stream_id: StreamId
+
+
+Effect = Send | Rebase | AwaitSteps | SetTimer | CancelTimer | Notice | StreamClosed

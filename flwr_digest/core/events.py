@@ -1,0 +1,89 @@
+"""What can happen to a node. A driver turns its world into these and hands them in, with `now`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from flwr_digest.core.ids import NodeId, StreamId
+from flwr_digest.core.messages import Message
+from flwr_digest.core.vector import Vector
+
+
+class TimerKind(Enum):
+    """What a timer waits for."""
+
+    RECEIPT = "receipt"  # a hop to be acknowledged
+    LOST = "lost"  # a stream to come by again
+    ANSWERS = "answers"  # the neighbors to answer an inquiry
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timer:
+    """Names one timer of one stream; setting it again replaces it."""
+
+    kind: TimerKind
+    stream_id: StreamId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionStarted:
+    """The node takes part from now on. The first event of a session."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalSteps:
+    """The node has trained: `steps` local steps moved its model by `displacement`, shape ``[d]``.
+
+    A driver may hand in steps one by one or together, but hands in those that were made before a
+    `Hop` arrived before that hop: what comes later stays on top of the stream's model.
+    """
+
+    stream_id: StreamId
+    steps: int
+    displacement: Vector
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingFinished:
+    """The node will make no more local steps in this session; it goes on relaying streams."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessageReceived:
+    """A message has come in over the link from `peer`."""
+
+    peer: NodeId
+    message: Message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LinkUp:
+    """The link to `peer` can carry messages."""
+
+    peer: NodeId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LinkDown:
+    """The link to `peer` is gone, with whatever was under way on it."""
+
+    peer: NodeId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimerFired:
+    """A timer that was set has come due."""
+
+    timer: Timer
+
+
+Event = (
+    SessionStarted
+    | LocalSteps
+    | TrainingFinished
+    | MessageReceived
+    | LinkUp
+    | LinkDown
+    | TimerFired
+)

@@ -1,0 +1,112 @@
+"""What must always hold, written once: tests, simulations and audits of real runs all use these.
+
+Work is audited with *unit steps*: each life of each node has a coordinate of its own, and every
+local step moves that one by 1. Then a model says by itself how many steps of whom it contains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from flwr_digest.core.ids import NodeId
+from flwr_digest.core.node import Node
+from flwr_digest.core.station import Station
+from flwr_digest.core.stream import Stream
+from flwr_digest.core.vector import Vector
+
+TOLERANCE_STEPS = 1e-3  # float32 rounding of a few thousand unit steps stays far below
+
+
+class UnitWork:
+    """Hands out unit steps and remembers how many each life of each node has made.
+
+    Parameters
+    ----------
+    size : int
+        Coordinates of the model: as many lives as there may be.
+    weight : float
+        The nodes' weight.
+    """
+
+    def __init__(self, size: int, weight: float) -> None:
+        self.size, self.weight = size, weight
+        self.made: dict[tuple[NodeId, int], int] = {}
+        self._axes: dict[tuple[NodeId, int], int] = {}
+
+    def begin(self, node: NodeId, life: int) -> None:
+        """Give a life of a node its coordinate."""
+        self._axes[node, life] = len(self._axes)
+        self.made[node, life] = 0
+
+    def step(self, node: NodeId, life: int) -> Vector:
+        """Return the displacement of one more local step, shape ``[size]``."""
+        self.made[node, life] += 1
+        displacement = np.zeros(self.size, dtype=np.float32)
+        displacement[self._axes[node, life]] = 1.0
+        return displacement
+
+    def contained(self, stream: Stream, node: NodeId, life: int) -> float:
+        """Return how many steps of that life the copy's model contains."""
+        return float(stream.model[self._axes[node, life]]) / self.weight
+
+    def check_copy(self, stream: Stream, *, exact: bool = True) -> None:
+        """Check one copy of a stream, travelling, held or kept.
+
+        With `exact`, nothing was forfeited; else a coordinate may be smaller than its account.
+
+        Raises
+        ------
+        AssertionError
+            A step is contained twice, in part, or is missing though nobody gave it up.
+        """
+        for (node, life), made in self.made.items():
+            contained, visit = self.contained(stream, node, life), stream.last_visit(node)
+            told = visit.steps if visit.life == life else made
+            about = f"{stream.order}: steps of {node} (life {life}): {contained} of {told} told"
+            assert told <= made, f"{about}, {made} made"
+            assert contained <= told + TOLERANCE_STEPS, f"{about}: counted twice"
+            if exact and visit.life == life:
+                assert abs(contained - told) <= TOLERANCE_STEPS, f"{about}: lost"
+
+    def check_end(self, nodes: Collection[Node], *, exact: bool = True) -> None:
+        """Check a session that ended in peace: all agree on one copy, and all work is in it.
+
+        Raises
+        ------
+        AssertionError
+            Nodes ended with different copies, or work is missing that nobody forfeited.
+        """
+        for stream_id in next(iter(nodes)).stations:
+            stations = [node.stations[stream_id] for node in nodes]
+            assert all(station.closed for station in stations), "a node still awaits the stream"
+            assert sum(station.held for station in stations) == 1, "not one live copy"
+            newest = max((station.kept for station in stations), key=lambda kept: kept.order)
+            self.check_copy(newest, exact=exact)
+            for station in stations:
+                node_id, account = station.config.node_id, station.account
+                visit = newest.last_visit(node_id)
+                assert visit.life == account.life, f"the last life of {node_id} was left out"
+                assert visit.steps == account.steps, f"work of {node_id} was left out"
+                same = np.allclose(station.kept.model, newest.model, atol=1e-4)
+                assert same, f"node {node_id} ended with another model"
+
+
+def check_station(station: Station) -> None:
+    """Check what one node keeps for one stream.
+
+    Raises
+    ------
+    AssertionError
+        The account or the kept copy contradicts itself, or the history is not bounded.
+    """
+    account, kept = station.account, station.kept
+    visit = kept.last_visit(station.config.node_id)
+    assert account.applied[account.latest].steps <= account.steps, "more applied than done"
+    assert len(account.applied) <= 2 * len(station.config.topology) + 1, "history without bound"
+    assert kept.fence <= station.highest, "the kept copy outranks the highest fence seen"
+    assert not (station.held and station.outbound), "the stream is both here and on its way"
+    if visit.life == account.life:
+        assert visit.number <= account.latest, "the kept copy knows a visit that never was"
+        assert visit.number in account.applied, "the kept copy refers to history that is gone"

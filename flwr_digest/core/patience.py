@@ -1,0 +1,53 @@
+"""How long to wait: learned from what was seen, never a bare constant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """A waiting time that follows what was observed, as TCP's does (RFC 6298).
+
+    Attributes
+    ----------
+    first_seconds : float
+        The wait before anything was observed.
+    smoothed_seconds : float or None
+        Smoothed observations.
+    deviation_seconds : float
+        Smoothed distance of the observations from `smoothed_seconds`.
+    backoff : int
+        Factor on the wait; doubled by each wait that was in vain, 1 again after an observation.
+    """
+
+    first_seconds: float
+    smoothed_seconds: float | None = None
+    deviation_seconds: float = 0.0
+    backoff: int = 1
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long to wait now."""
+        if self.smoothed_seconds is None:
+            return self.first_seconds * self.backoff
+        # The floor of a half keeps a perfectly regular past from making the wait razor-thin.
+        margin = max(4 * self.deviation_seconds, self.smoothed_seconds / 2)
+        return max(self.smoothed_seconds + margin, LEAST_SECONDS) * self.backoff
+
+    def observed(self, seconds: float) -> Patience:
+        """Return the patience after what was waited for took `seconds`."""
+        if self.smoothed_seconds is None:
+            smoothed, deviation = seconds, seconds / 2
+        else:
+            deviation = 0.75 * self.deviation_seconds + 0.25 * abs(seconds - self.smoothed_seconds)
+            smoothed = 0.875 * self.smoothed_seconds + 0.125 * seconds
+        return replace(self, smoothed_seconds=smoothed, deviation_seconds=deviation, backoff=1)
+
+    def in_vain(self) -> Patience:
+        """Return the patience after a wait that was in vain: twice as long."""
+        return replace(self, backoff=min(self.backoff * 2, MOST_BACKOFF))
+
+
+LEAST_SECONDS = 0.2  # as Linux's TCP: below that, a busy processor looks like a lost message
+MOST_BACKOFF = 64  # as TCP: past six doublings, waiting longer helps no one

@@ -1,0 +1,383 @@
+"""One stream at one node: visits, the pace, departures, receipts, and what to do when it is lost.
+
+a hop arrives ──> newer than all seen? ──no──> receipt, drop
+                          │ yes
+                  receipt, settle accounts, rebase the node
+                          │
+               held until the pace is kept and a neighbor is there
+                          │
+          kept copy = what leaves; send; await the receipt
+                 │                      │ none in time
+         await the stream      send again, then another way (raised fence)
+                 │ not seen for several tours
+         ask the neighbors ──> nobody knows a newer copy ──> re-issue (raised fence)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from flwr_digest.core.account import Account, contribute, open_account, settle
+from flwr_digest.core.config import NodeConfig
+from flwr_digest.core.effects import (
+    AwaitSteps,
+    CancelTimer,
+    Effect,
+    Notice,
+    NoticeKind,
+    Rebase,
+    Send,
+    SetTimer,
+    StreamClosed,
+)
+from flwr_digest.core.events import LocalSteps, Timer, TimerKind
+from flwr_digest.core.ids import Fence, NodeId, Order, StreamId
+from flwr_digest.core.messages import Close, Hop, Inquiry, Message, Receipt, Sighting
+from flwr_digest.core.patience import Patience
+from flwr_digest.core.stream import Stream, Tour
+from flwr_digest.core.vector import Vector
+from flwr_digest.core.walk import next_hop, note_links, reachable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outbound:
+    """A hop that is not acknowledged yet."""
+
+    peer: NodeId
+    attempts: int
+    sent_at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StationState:
+    """What outlives a session, and a restart: the account, and the last copy of the stream here.
+
+    `highest` is the highest fence seen; a copy below it is dead.
+    """
+
+    account: Account
+    kept: Stream
+    highest: Fence
+
+    def __post_init__(self) -> None:
+        if self.highest < self.kept.fence:
+            raise ValueError(f"highest fence {self.highest} is below the kept {self.kept.fence}")
+
+
+def first_state(stream_id: StreamId, initial: Vector, life: int) -> StationState:
+    """Return the state before the first visit: every node keeps a copy of the initial model.
+
+    `life` is a number that this node has never used for an account before (random, say).
+    """
+    kept = Stream(stream_id=stream_id, model=initial)
+    return StationState(account=open_account(initial, life), kept=kept, highest=kept.fence)
+
+
+@dataclass(kw_only=True, slots=True)
+class Counters:
+    """What happened to one stream at one node in this session."""
+
+    visits: int = 0
+    hops_sent: int = 0
+    stale_drops: int = 0
+    resends: int = 0
+    reroutes: int = 0
+    reissues: int = 0
+    forfeited_steps: int = 0
+
+
+class Station:
+    """The part of a node that deals with one stream.
+
+    Every method that changes something returns the effects to carry out, in order.
+    """
+
+    def __init__(self, config: NodeConfig, stream_id: StreamId, state: StationState) -> None:
+        self.config = config
+        self.stream_id = stream_id
+        self.account = state.account
+        self.kept = state.kept.for_new_session()
+        self.highest = state.highest
+        self.held = False  # the stream is here, and leaves when pace and links allow
+        self.outbound: Outbound | None = None
+        self.closed = False
+        self.finished = False
+        self.counters = Counters()
+        self.receipt_patience = Patience(first_seconds=config.first_receipt_seconds)
+        self.tour_patience = Patience(first_seconds=config.first_lost_seconds)
+        self._left_at: float | None = None  # when the stream last left; None before
+        self._steps_when_left = state.account.steps
+        self._newer_known = False  # a neighbor has answered with a newer copy
+
+    @property
+    def state(self) -> StationState:
+        """What must outlive the session."""
+        return StationState(account=self.account, kept=self.kept, highest=self.highest)
+
+    # --- the session ------------------------------------------------------------------------
+
+    def start(self, live: frozenset[NodeId], now: float) -> list[Effect]:
+        """Begin the session: the stream starts here, or is awaited."""
+        if self.config.streams[self.stream_id] == self.config.node_id:
+            self.highest = max(self.highest, Fence(self.config.generation, NodeId(-1)))
+            return self._reissue(live, now)
+        return [self._await_stream(now)]
+
+    def local_steps(self, event: LocalSteps, live: frozenset[NodeId], now: float) -> list[Effect]:
+        """Take in local steps; a stream that the pace held may now leave."""
+        self.account = contribute(self.account, event.displacement, event.steps, self.config.weight)
+        return self.try_to_leave(live, now)
+
+    def training_finished(self, live: frozenset[NodeId], now: float) -> list[Effect]:
+        """Note that there will be no more local steps; a stream that waits for some may leave."""
+        self.finished = True
+        return self.try_to_leave(live, now)
+
+    # --- messages ---------------------------------------------------------------------------
+
+    def receive(
+        self, peer: NodeId, message: Message, live: frozenset[NodeId], now: float
+    ) -> list[Effect]:
+        """Deal with a message about this stream from `peer`."""
+        match message:
+            case Hop(stream=stream):
+                return self._hop_arrived(peer, stream, live, now)
+            case Receipt():
+                return self._receipt_arrived(peer, message, now)
+            case Inquiry():
+                return [self._send(peer, self._answer())]
+            case Sighting(newest=newest):
+                self._newer_known |= newest > self.newest
+                self.highest = max(self.highest, newest.fence)
+                return []
+            case Close(order=order):
+                return self._close(live - {peer}) if order.fence >= self.highest else []
+
+    @property
+    def newest(self) -> Order:
+        """The newest copy that this node knows of."""
+        return max(self.kept.order, Order(self.highest, 0))
+
+    def _hop_arrived(
+        self, peer: NodeId, stream: Stream, live: frozenset[NodeId], now: float
+    ) -> list[Effect]:
+        if stream.fence < self.highest or stream.order <= self.kept.order:
+            self.counters.stale_drops += 1
+            return [self._receipt_for(peer, stream)]
+        effects: list[Effect] = [
+            CancelTimer(timer=self._timer(kind))
+            for kind in (TimerKind.RECEIPT, TimerKind.LOST, TimerKind.ANSWERS)
+        ]
+        if self._left_at is not None:
+            self.tour_patience = self.tour_patience.observed(now - self._left_at)
+        self.outbound = None
+        self.closed = False  # what closed the session here was an older copy
+        self.highest = stream.fence
+        effects += self._visit(stream)
+        effects.append(self._receipt_for(peer, stream))
+        return effects + self._stay(live, now)
+
+    def _answer(self) -> Message:
+        if self.closed:
+            return Close(stream_id=self.stream_id, order=self.kept.order)
+        return Sighting(stream_id=self.stream_id, newest=self.newest)
+
+    def _receipt_for(self, peer: NodeId, stream: Stream) -> Send:
+        receipt = Receipt(stream_id=self.stream_id, order=stream.order, newest=self.newest)
+        return self._send(peer, receipt)
+
+    def _receipt_arrived(self, peer: NodeId, receipt: Receipt, now: float) -> list[Effect]:
+        self.highest = max(self.highest, receipt.newest.fence)
+        out = self.outbound
+        if out is None or out.peer != peer or receipt.order != self.kept.order:
+            return []
+        if out.attempts == 1:  # with more, nobody knows which one was acknowledged (Karn)
+            self.receipt_patience = self.receipt_patience.observed(now - out.sent_at)
+        self.outbound = None
+        return [CancelTimer(timer=self._timer(TimerKind.RECEIPT)), self._await_stream(now)]
+
+    # --- a visit ----------------------------------------------------------------------------
+
+    def _visit(self, stream: Stream) -> list[Effect]:
+        """Settle accounts with a copy of the stream, keep it, and rebase the node on it."""
+        settlement = settle(self.account, stream, self.config.node_id, self.config.topology)
+        self.account = settlement.account
+        me = {self.config.node_id}
+        finished = stream.finished | me if self.finished else stream.finished - me
+        tour = replace(stream.tour, seen=stream.tour.seen | me)
+        # A last tour that finds something new cannot be the last: those before have not got it.
+        closing = stream.closing and not settlement.news
+        self.kept = replace(settlement.stream, finished=finished, tour=tour, closing=closing)
+        self.counters.visits += 1
+        self.counters.forfeited_steps += settlement.forfeited_steps
+        effects: list[Effect] = []
+        if settlement.forfeited_steps:
+            effects.append(self._notice(NoticeKind.FORFEITED, steps=settlement.forfeited_steps))
+        return [*effects, Rebase(stream_id=self.stream_id, model=self.kept.model)]
+
+    def _stay(self, live: frozenset[NodeId], now: float) -> list[Effect]:
+        self.held = True
+        return self.try_to_leave(live, now)
+
+    def try_to_leave(self, live: frozenset[NodeId], now: float) -> list[Effect]:
+        """Send the held stream on, if the pace is kept and there is a neighbor to send it to."""
+        if not self.held or self.closed:
+            return []
+        goal = self._steps_when_left + self.config.local_steps
+        if self.account.steps < goal and not self.finished:
+            return [AwaitSteps(stream_id=self.stream_id, steps=goal)]
+        effects: list[Effect] = []
+        if self._has_news():
+            effects += self._visit(self.kept)
+        tour = note_links(self.kept.tour, self.config.node_id, self.config.neighbors, live)
+        if len(reachable(self.config.topology, self.config.node_id, tour.dead_links)) == 1:
+            return effects  # alone: wait for a link
+        peer = self._choose(tour)
+        if peer is None:
+            return effects + self._tour_completed(live, now)
+        return effects + self._leave(peer, tour, now)
+
+    def _has_news(self) -> bool:
+        """Whether the node has trained since, or ended training after, the held copy's visit."""
+        visit = self.kept.last_visit(self.config.node_id)
+        told = self.config.node_id in self.kept.finished
+        return visit.steps < self.account.steps or told != self.finished
+
+    def _tour_completed(self, live: frozenset[NodeId], now: float) -> list[Effect]:
+        if self.kept.closing:
+            return self._close(live)
+        closing = self.kept.tour.seen <= self.kept.finished
+        tour = Tour(seen=frozenset({self.config.node_id}))
+        self.kept = replace(self.kept, tour=tour, closing=closing)
+        return self.try_to_leave(live, now)
+
+    def _choose(self, tour: Tour) -> NodeId | None:
+        key = (self.config.seed, self.stream_id, self.kept.hop)
+        return next_hop(self.config.topology, self.config.node_id, tour, key)
+
+    def _leave(self, peer: NodeId, tour: Tour, now: float) -> list[Effect]:
+        self.kept = replace(self.kept, tour=tour)
+        self.held = False
+        self._left_at = now
+        self._steps_when_left = self.account.steps
+        return self._send_kept(peer, attempts=1, now=now)
+
+    def _send_kept(self, peer: NodeId, attempts: int, now: float) -> list[Effect]:
+        self.outbound = Outbound(peer=peer, attempts=attempts, sent_at=now)
+        self.counters.hops_sent += 1
+        wait = self.receipt_patience.wait_seconds
+        return [
+            self._send(peer, Hop(stream=self.kept)),
+            SetTimer(timer=self._timer(TimerKind.RECEIPT), at=now + wait),
+        ]
+
+    # --- when something is late -------------------------------------------------------------
+
+    def timer_fired(self, kind: TimerKind, live: frozenset[NodeId], now: float) -> list[Effect]:
+        """Deal with a wait that has ended without what was waited for."""
+        if self.closed or self.held:
+            return []
+        match kind:
+            case TimerKind.RECEIPT:
+                return self._receipt_is_late(live, now)
+            case TimerKind.LOST | TimerKind.ANSWERS if self.outbound is not None:
+                return []  # it is not the stream that is late, but a receipt
+            case TimerKind.LOST:
+                return self._stream_is_late(live, now)
+            case TimerKind.ANSWERS:
+                return self._answers_are_in(live, now)
+
+    def link_up(self, peer: NodeId, live: frozenset[NodeId], now: float) -> list[Effect]:
+        """A link has come: a stream that waited for one can go."""
+        if self.outbound is not None and self.outbound.peer == peer:
+            return self._receipt_is_late(live, now)
+        return self.try_to_leave(live, now)
+
+    def _receipt_is_late(self, live: frozenset[NodeId], now: float) -> list[Effect]:
+        out = self.outbound
+        if out is None:
+            return []
+        self.receipt_patience = self.receipt_patience.in_vain()
+        if out.peer in live and out.attempts <= self.config.resends:
+            return self._resend(out, now)
+        detour = note_links(
+            self.kept.tour, self.config.node_id, self.config.neighbors, live - {out.peer}
+        )
+        peer = self._choose(detour)
+        if peer is None:  # nobody left to see on this tour but the one who is silent
+            peer = min(live - {out.peer}, default=None)
+        if peer is not None:
+            return self._reroute(peer, detour, now)
+        if out.peer in live:
+            return self._resend(out, now)
+        again = now + self.receipt_patience.wait_seconds
+        return [SetTimer(timer=self._timer(TimerKind.RECEIPT), at=again)]  # no link at all
+
+    def _resend(self, out: Outbound, now: float) -> list[Effect]:
+        self.counters.resends += 1
+        notice = self._notice(NoticeKind.RESENT, peer=out.peer)
+        return [notice, *self._send_kept(out.peer, out.attempts + 1, now)]
+
+    def _reroute(self, peer: NodeId, tour: Tour, now: float) -> list[Effect]:
+        self.counters.reroutes += 1
+        self.kept = replace(self.kept, fence=self._raised_fence(), tour=tour)
+        return [
+            self._notice(NoticeKind.REROUTED, peer=peer),
+            *self._send_kept(peer, attempts=1, now=now),
+        ]
+
+    def _await_stream(self, now: float) -> SetTimer:
+        wait = self.tour_patience.wait_seconds
+        if self.tour_patience.smoothed_seconds is not None:
+            wait *= self.config.lost_tours
+        return SetTimer(timer=self._timer(TimerKind.LOST), at=now + wait)
+
+    def _stream_is_late(self, live: frozenset[NodeId], now: float) -> list[Effect]:
+        if not live:
+            return [self._await_stream(now)]  # nobody to ask: more likely our links than the stream
+        self._newer_known = False
+        wait = self.receipt_patience.wait_seconds
+        return [
+            *(self._send(peer, Inquiry(stream_id=self.stream_id)) for peer in sorted(live)),
+            SetTimer(timer=self._timer(TimerKind.ANSWERS), at=now + wait),
+        ]
+
+    def _answers_are_in(self, live: frozenset[NodeId], now: float) -> list[Effect]:
+        self.tour_patience = self.tour_patience.in_vain()
+        if self._newer_known:
+            return [self._await_stream(now)]  # whoever has the newer copy will see to it
+        self.counters.reissues += 1
+        return [self._notice(NoticeKind.REISSUED), *self._reissue(live, now)]
+
+    def _reissue(self, live: frozenset[NodeId], now: float) -> list[Effect]:
+        """Put the kept copy back into the world, above every other copy."""
+        copy = replace(self.kept, fence=self._raised_fence(), tour=Tour(), closing=False)
+        return self._visit(copy) + self._stay(live, now)
+
+    def _raised_fence(self) -> Fence:
+        self.highest = Fence(self.highest.generation + 1, self.config.node_id)
+        return self.highest
+
+    # --- small things -----------------------------------------------------------------------
+
+    def _close(self, live: Iterable[NodeId]) -> list[Effect]:
+        if self.closed:
+            return []
+        self.closed = True
+        self.outbound = None
+        close = Close(stream_id=self.stream_id, order=self.kept.order)
+        return [
+            *(CancelTimer(timer=self._timer(kind)) for kind in TimerKind),
+            *(self._send(peer, close) for peer in sorted(live)),
+            StreamClosed(stream_id=self.stream_id),
+        ]
+
+    def _timer(self, kind: TimerKind) -> Timer:
+        return Timer(kind=kind, stream_id=self.stream_id)
+
+    def _send(self, peer: NodeId, message: Message) -> Send:
+        return Send(peer=peer, message=message)
+
+    def _notice(self, kind: NoticeKind, peer: NodeId | None = None, steps: int = 0) -> Notice:
+        return Notice(kind=kind, stream_id=self.stream_id, peer=peer, steps=steps)

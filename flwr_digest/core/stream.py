@@ -1,0 +1,97 @@
+"""A stream: the travelling model, and what it remembers of its way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from flwr_digest.core.ids import NO_FENCE, Fence, Link, NodeId, Order, StreamId
+from flwr_digest.core.vector import Vector
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Visit:
+    """The last visit to one node in the history of one copy of a stream.
+
+    Attributes
+    ----------
+    life : int
+        Which of the node's accounts this was: a node that came back empty has opened a new one.
+    number : int
+        The account's own count of visits by this stream; never used twice, 0 before the first.
+    hop : int
+        The stream's hop at that visit.
+    steps : int
+        How many of the node's local steps the stream's model contains since that visit (steps
+        that were forfeited count as contained: nobody will bring them again).
+    """
+
+    life: int
+    number: int
+    hop: int
+    steps: int
+
+
+NEVER = Visit(life=0, number=0, hop=0, steps=0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tour:
+    """How far a stream has come on its tour.
+
+    Attributes
+    ----------
+    seen : frozenset of NodeId
+        The members visited on this tour.
+    dead_links : frozenset of Link
+        Links that were found dead on this tour. Without them two neighbors of a lost node would
+        send the stream back and forth, each believing in the other's link to it.
+    """
+
+    seen: frozenset[NodeId] = frozenset()
+    dead_links: frozenset[Link] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stream:
+    """One copy of a travelling model. Never changed: each visit makes a new copy.
+
+    Attributes
+    ----------
+    stream_id : StreamId
+        Which stream this is a copy of.
+    model : Vector
+        The travelling model, shape ``[d]``.
+    fence, hop
+        Together the copy's `order`: of two copies the lower one dies where they meet.
+    visits : mapping of NodeId to Visit
+        For each member the last visit in *this copy's* history; absent before the first.
+    tour : Tour
+        Progress of the present tour.
+    finished : frozenset of NodeId
+        Members that had finished training at their last visit.
+    closing : bool
+        Whether this is the last tour of the session: it brings everyone the final model.
+    """
+
+    stream_id: StreamId
+    model: Vector
+    fence: Fence = NO_FENCE
+    hop: int = 0
+    visits: Mapping[NodeId, Visit] = field(default_factory=dict)
+    tour: Tour = field(default_factory=Tour)
+    finished: frozenset[NodeId] = frozenset()
+    closing: bool = False
+
+    @property
+    def order(self) -> Order:
+        """Where this copy stands among all copies of its stream."""
+        return Order(self.fence, self.hop)
+
+    def last_visit(self, node: NodeId) -> Visit:
+        """Return the last visit to `node` in this copy's history (`NEVER` before the first)."""
+        return self.visits.get(node, NEVER)
+
+    def for_new_session(self) -> Stream:
+        """Return this copy with the accounts it carries and without the last session's tour."""
+        return replace(self, tour=Tour(), finished=frozenset(), closing=False)

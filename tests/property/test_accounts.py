@@ -1,0 +1,136 @@
+"""Random histories with every fault there is: no step is counted twice, none is lost unseen."""
+
+from __future__ import annotations
+
+import networkx as nx
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from flwr_digest.core.ids import NodeId
+from tests.support.world import MOST_LIVES, World
+
+INDEX = st.integers(min_value=0, max_value=10**6)
+
+
+def any_graph(count: int, shape: str, seed: int) -> nx.Graph[int]:
+    """Return a connected graph of one of the shapes that tours find hard in different ways."""
+    if shape == "small-world" and count > 3:
+        return nx.connected_watts_strogatz_graph(count, 2, 0.4, seed=seed)
+    makers = {"path": nx.path_graph, "star": lambda n: nx.star_graph(n - 1)}
+    return makers.get(shape, nx.cycle_graph)(count)
+
+
+class Histories(RuleBasedStateMachine):
+    """Nodes that train while their network, their peers and their patience fail them."""
+
+    @initialize(
+        count=st.integers(2, 7),
+        shape=st.sampled_from(["path", "star", "ring", "small-world"]),
+        local_steps=st.integers(0, 3),
+        seed=st.integers(0, 2**32),
+    )
+    def build(self, count: int, shape: str, local_steps: int, seed: int) -> None:
+        graph = any_graph(count, shape, seed)
+        self.world = World(graph=graph, local_steps=local_steps, seed=seed)
+
+    def pick(self, index: int, *, alive: bool = True) -> NodeId | None:
+        nodes = [n for n in self.world.members if (n in self.world.nodes) == alive]
+        return nodes[index % len(nodes)] if nodes else None
+
+    def pick_wire(self, index: int) -> int:
+        return index % len(self.world.under_way)
+
+    @rule(index=INDEX, steps=st.integers(1, 4))
+    def local_steps(self, index: int, steps: int) -> None:
+        node = self.pick(index)
+        if node is not None and node not in self.world.finished:
+            self.world.train(node, steps)
+
+    @precondition(lambda self: self.world.under_way)
+    @rule(index=INDEX, count=st.integers(1, 6))
+    def deliver(self, index: int, count: int) -> None:
+        for _ in range(count):
+            if self.world.under_way:
+                self.world.deliver(self.pick_wire(index))  # any one: they overtake each other
+
+    @precondition(lambda self: self.world.under_way)
+    @rule(index=INDEX)
+    def deliver_twice(self, index: int) -> None:
+        self.world.deliver(self.pick_wire(index), keep=True)
+
+    @precondition(lambda self: self.world.under_way)
+    @rule(index=INDEX)
+    def drop(self, index: int) -> None:
+        self.world.drop(self.pick_wire(index))
+
+    @rule(index=INDEX)
+    def cut_or_connect(self, index: int) -> None:
+        edges = sorted(self.world.graph.edges)
+        one, other = map(NodeId, edges[index % len(edges)])
+        if (min(one, other), max(one, other)) in self.world.up:
+            self.world.cut(one, other)
+        else:
+            self.world.connect(one, other)
+
+    @rule(index=INDEX)
+    def crash(self, index: int) -> None:
+        node = self.pick(index)
+        if node is not None:
+            self.world.crash(node)
+
+    @rule(index=INDEX, with_state=st.booleans())
+    def restart(self, index: int, with_state: bool) -> None:
+        node = self.pick(index, alive=False)
+        if node is not None:
+            fresh = self.world.lives[node] < MOST_LIVES and not with_state
+            self.world.restart(node, with_state=not fresh)
+
+    @rule(index=INDEX)
+    def believe_lost(self, index: int) -> None:
+        node = self.pick(index)
+        if node is not None:
+            self.world.believe_lost(node)
+
+    @rule()
+    def time_passes(self) -> None:
+        self.world.fire_next_timer()
+
+    @rule(index=INDEX)
+    def finish(self, index: int) -> None:
+        node = self.pick(index)
+        if node is not None:
+            self.world.finish(node)
+
+    @invariant()
+    def travelling_copies_are_exact(self) -> None:
+        exact = not self.world.all_forfeited()
+        for wire in self.world.under_way:
+            if (stream := getattr(wire.message, "stream", None)) is not None:
+                self.world.work.check_copy(stream, exact=exact)
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.end_well()
+
+    def end_well(self) -> None:
+        """Whatever happened: this session ends, and the next unites the work of all nodes."""
+        if not self.world.closing():  # else some may rightly have given up on others
+            self.world.finish_session()
+            self.check_end()
+        self.world.next_session()
+        self.world.finish_session()
+        self.check_end()
+
+    def check_end(self) -> None:
+        exact = not self.world.all_forfeited()
+        self.world.work.check_end(list(self.world.nodes.values()), exact=exact)
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(
+    max_examples=500,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
