@@ -63,7 +63,8 @@ class Account:
 class Settlement:
     """What a visit made of the account and the stream.
 
-    `news` says whether the stream took in anything, or gave it up; `forfeited_steps` bounds from above how many local steps were given up (normally 0).
+    `news` says whether the stream took in anything or gave it up; `forfeited_steps` bounds from
+    above how many local steps were given up (normally 0).
     """
 
     account: Account

@@ -32,7 +32,7 @@ class Rebase:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AwaitSteps:
-    """Hand in `LocalSteps` as soon as this node has made `steps` in all (the pace holds a stream)."""
+    """Hand in `LocalSteps` once this node has made `steps` in all: the pace holds a stream."""
 
     stream_id: StreamId
     steps: int
@@ -64,7 +64,7 @@ class NoticeKind(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
-    """Something went wrong and was dealt with: one line for the log. `peer` where one is concerned."""
+    """Something went wrong and was dealt with: one line for the log."""
 
     kind: NoticeKind
     stream_id: StreamId

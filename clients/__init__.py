@@ -1,0 +1,13 @@
+"""Flower clients: nodes that train all the time while streams visit them.
+
+`digest_mod` makes a ClientApp part of DIGEST runs; `attach` shares the model in training. Both do
+nothing in any other run.
+"""
+
+from flwr_digest.clients.attach import attach
+from flwr_digest.clients.mod import digest_mod
+
+__all__ = ["attach", "digest_mod"]
+
+if __name__ != "flwr_digest.clients":  # a second copy of every class would compare unequal
+    raise ImportError(f"import this package as flwr_digest.clients, not as {__name__}")

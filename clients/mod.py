@@ -1,0 +1,182 @@
+"""The mod that makes a ClientApp part of DIGEST runs.
+
+The broker's messages carry a ConfigRecord ``digest``; the mod deals with these and hands the user's
+handlers exactly what they would get from FedAvg: arrays in, metrics out. Messages without that
+record pass through untouched.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from dataclasses import asdict
+
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.clientapp.typing import ClientAppCallable
+
+from flwr_digest.clients.endpoint import endpoint_of
+from flwr_digest.clients.record import THE_STREAM, NodeRecord, first_record, to_arrays
+from flwr_digest.clients.simulation import lift_node_limit, slots
+from flwr_digest.clients.store import NodeStore
+from flwr_digest.core.ids import NodeId
+from flwr_digest.core.plan import RECORD, Hello, Key, Phase, Plan
+from flwr_digest.errors import StateError
+from flwr_digest.overlay.identity import new_identity
+from flwr_digest.overlay.listen import check_free
+from flwr_digest.overlay.session import SessionReport
+
+LOGGER = logging.getLogger("flwr.digest")
+
+lift_node_limit()
+
+
+def digest_mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+    """Take part in DIGEST runs; leave all other messages to the app. A Flower mod.
+
+    Raises
+    ------
+    flwr_digest.errors.DigestError
+        This node cannot take part; the text, one line, reaches the ServerApp as the error reply.
+    """
+    record = message.content.config_records.get(RECORD)
+    if record is None:
+        return call_next(message, context)
+    store = NodeStore(context.run_id, context.node_id)
+    match Phase(str(record[Key.PHASE])):
+        case Phase.HELLO:
+            return _hello(message, context, record, store)
+        case Phase.TRAIN:
+            return _train(message, context, call_next, record, store)
+        case Phase.EVALUATE:
+            return _evaluate(message, context, call_next, record, store)
+        case Phase.COLLECT:
+            return _collect(message, record, store)
+
+
+def _hello(message: Message, context: Context, record: ConfigRecord, store: NodeStore) -> Message:
+    """Introduce this node; take the initial model, unless there is a memory of this run."""
+    memory = _load_or_none(store)
+    if memory is None:
+        arrays = message.content.array_records[str(record[Key.ARRAYS])]
+        memory = first_record(arrays, life=secrets.randbits(31) + 1)
+        store.save(memory)
+    hello = _introduce(context, memory, store, insecure=bool(record[Key.INSECURE]))
+    return _reply(message, {Key.HELLO: hello.to_json()})
+
+
+def _load_or_none(store: NodeStore) -> NodeRecord | None:
+    """Return the memory; a torn one counts as none, and is said aloud and kept aside."""
+    try:
+        return store.load()
+    except StateError as error:
+        LOGGER.error("%s", error)
+        return None
+
+
+def _introduce(context: Context, memory: NodeRecord, store: NodeStore, *, insecure: bool) -> Hello:
+    """Return this node's hello for its next session, with a fresh identity."""
+    endpoint = endpoint_of(context)
+    check_free(endpoint.listen)
+    certificate = ""
+    if not insecure:
+        identity = new_identity(NodeId(context.node_id))
+        store.save_identity(identity)
+        certificate = identity.certificate.decode()
+    return Hello(
+        address=endpoint.advertise,
+        certificate=certificate,
+        kept={stream: state.kept.order for stream, state in memory.states.items()},
+        generation=max(state.highest.generation for state in memory.states.values()),
+        slots=slots(),
+    )
+
+
+def _train(
+    message: Message,
+    context: Context,
+    call_next: ClientAppCallable,
+    record: ConfigRecord,
+    store: NodeStore,
+) -> Message:
+    """Take part in a session while the user's handler trains."""
+    from flwr_digest.clients.participation import Participation  # needs torch; the rest does not
+
+    plan = Plan.from_json(str(record[Key.PLAN]))
+    memory = _memory(store)
+    identity = None if plan.insecure else store.load_identity()
+    participation = Participation(
+        node_id=NodeId(context.node_id),
+        plan=plan,
+        record=memory,
+        identity=identity,
+        listen=endpoint_of(context).listen,
+    )
+    try:
+        with participation:
+            given = _with_arrays(message, record, to_arrays(memory, memory.model))
+            answer = call_next(given, context)
+            participation.finish()
+    finally:
+        store.save(participation.record)
+    hello = _introduce(context, participation.record, store, insecure=plan.insecure)
+    report = _report_to_json(participation.report)
+    return _reply(message, {Key.HELLO: hello.to_json(), Key.REPORT: report}, answer)
+
+
+def _evaluate(
+    message: Message,
+    context: Context,
+    call_next: ClientAppCallable,
+    record: ConfigRecord,
+    store: NodeStore,
+) -> Message:
+    """Let the user's handler evaluate this node's own freshest model."""
+    memory = _memory(store)
+    return call_next(_with_arrays(message, record, to_arrays(memory, memory.model)), context)
+
+
+def _collect(message: Message, record: ConfigRecord, store: NodeStore) -> Message:
+    """Send the model of the stream's last copy here."""
+    memory = _memory(store)
+    arrays = to_arrays(memory, memory.states[THE_STREAM].kept.model)
+    return Message(RecordDict({str(record[Key.ARRAYS]): arrays}), reply_to=message)
+
+
+def _memory(store: NodeStore) -> NodeRecord:
+    memory = store.load()
+    if memory is None:
+        raise StateError(f"this node has no model of this run yet (looked in {store.folder})")
+    return memory
+
+
+def _with_arrays(message: Message, record: ConfigRecord, arrays: ArrayRecord) -> Message:
+    """Return the message as FedAvg would have sent it: with the model, without our record."""
+    message.content[str(record[Key.ARRAYS])] = arrays
+    del message.content[RECORD]
+    return message
+
+
+def _reply(message: Message, fields: dict[Key, str], answer: Message | None = None) -> Message:
+    """Return a reply with our record, and with what the user's handler said but for arrays."""
+    content = RecordDict()
+    if answer is not None:
+        if answer.has_error():
+            return answer
+        for name, value in answer.content.items():
+            if not isinstance(value, ArrayRecord):
+                content[name] = value
+    content[RECORD] = ConfigRecord({str(key): value for key, value in fields.items()})
+    return Message(content, reply_to=message)
+
+
+def _report_to_json(report: SessionReport) -> str:
+    return json.dumps(
+        {
+            "ending": report.ending,
+            "seconds": report.seconds,
+            "totals": report.totals(),
+            "traffic": {str(peer): asdict(traffic) for peer, traffic in report.traffic.items()},
+            "unreached": {str(peer): why for peer, why in report.unreached.items()},
+        }
+    )

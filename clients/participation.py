@@ -1,0 +1,142 @@
+"""A node's part in one session: the overlay on one side, the user's training loop on the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import TracebackType
+
+import numpy as np
+import torch
+from torch import nn
+
+from flwr_digest.clients.active import current
+from flwr_digest.clients.record import NodeRecord
+from flwr_digest.core.ids import NodeId
+from flwr_digest.core.plan import Plan
+from flwr_digest.errors import ConfigError
+from flwr_digest.learning.flat import FlatModel
+from flwr_digest.learning.handoff import Handoff
+from flwr_digest.learning.hooks import StepHooks
+from flwr_digest.overlay.identity import Identity
+from flwr_digest.overlay.session import Session, SessionReport
+
+# A guess: Flower's nodes start 1 - 6 s apart (measured), a small device loads its libraries and
+# data in tens of seconds. The wait ends as soon as all neighbors are there.
+JOIN_SECONDS = 60.0
+
+
+class Participation:
+    """Use as a context manager around the user's train handler.
+
+    Parameters
+    ----------
+    node_id : NodeId
+        Who this is.
+    plan : Plan
+        This node's plan.
+    record : NodeRecord
+        What the node remembers of the run.
+    identity : Identity or None
+        Key and certificate; None only with `plan.insecure`.
+    listen : str
+        Where to listen.
+    """
+
+    def __init__(
+        self,
+        *,
+        node_id: NodeId,
+        plan: Plan,
+        record: NodeRecord,
+        identity: Identity | None,
+        listen: str,
+    ) -> None:
+        self._record = record
+        self._handoff = Handoff()
+        self._flat: FlatModel | None = None
+        self._hooks: StepHooks | None = None
+        self._session = Session(
+            node_id=node_id,
+            plan=plan,
+            layout=record.layout,
+            identity=identity,
+            listen=listen,
+            states=record.states,
+            trainer=self._handoff,
+        )
+
+    def __enter__(self) -> Participation:
+        self._session.__enter__()
+        self._token = current.set(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        current.reset(self._token)
+        self._handoff.leave_step()
+        if self._hooks is not None:
+            self._hooks.remove()
+        self._session.__exit__(kind, error, trace)
+        self._handoff.settle()
+
+    def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Share a model in training with the streams, and wait until the neighbors are there.
+
+        Raises
+        ------
+        ConfigError
+            A second call, another model than the broker's, or one that is not loaded.
+        """
+        if self._flat is not None:
+            raise ConfigError("attach() was called twice in one train handler; call it once")
+        flat = FlatModel(model)
+        if difference := flat.layout.difference(self._record.layout):
+            raise ConfigError(
+                f"this node's model differs from the initial model: {difference}; "
+                f"here: {flat.layout}; there: {self._record.layout}"
+            )
+        if not np.array_equal(flat.vector.cpu().numpy(), self._record.model):
+            raise ConfigError(
+                "attach() found other values in the model than the message brought: "
+                "load the arrays into the model first, then attach, then train"
+            )
+        self._hooks = StepHooks(model, optimizer, self._handoff)
+        self._flat = flat
+        self._handoff.bind(flat.vector, flat.repair)
+        self._session.await_neighbors(JOIN_SECONDS)
+
+    def finish(self) -> None:
+        """End this node's training and stay until the session is over.
+
+        Raises
+        ------
+        ConfigError
+            The handler never called `attach`, or moved the model's tensors after it.
+        DigestError
+            The overlay has failed.
+        """
+        if self._flat is None:
+            raise ConfigError(
+                "the train handler ended without attach(model, optimizer): call it once, after "
+                "the model is loaded and the optimizer made, before training"
+            )
+        self._flat.check()
+        self._session.finish_training()
+        self._session.check()
+
+    @property
+    def record(self) -> NodeRecord:
+        """What the node remembers from now on. Read it after leaving."""
+        states = self._session.final_states
+        if self._flat is None:
+            return replace(self._record, states=states)
+        return replace(self._record, states=states, model=self._flat.vector.cpu().numpy().copy())
+
+    @property
+    def report(self) -> SessionReport:
+        """The session in figures."""
+        return self._session.report()

@@ -1,0 +1,227 @@
+"""What broker and nodes tell each other through Flower: hello, plan and report, as plain JSON.
+
+One Flower round is one bounded session:
+
+    broker ── invitation (the first time with the initial model) ──> node
+    broker <─ hello (where to reach me, my certificate, what I hold) ── node
+    broker ── plan (who is in, your neighbors, where streams start) ──> node
+              the nodes train and forward streams among themselves
+    broker <─ report (counters and metrics; the hello for the next round) ── node
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from flwr_digest.core.config import NodeConfig
+from flwr_digest.core.ids import Fence, NodeId, Order, StreamId
+from flwr_digest.errors import ConfigError
+
+PROTOCOL_VERSION = 1
+"""Both ends of a link, and broker and node, must speak the same."""
+
+RECORD = "digest"
+"""Name of the ConfigRecord that marks a Flower message as part of a DIGEST run."""
+
+
+class Phase(StrEnum):
+    """What the broker asks of a node; the record's ``phase``."""
+
+    HELLO = "hello"  # introduce yourself; the initial model comes along
+    TRAIN = "train"  # here is your plan: take part in a session
+    EVALUATE = "evaluate"  # evaluate your own freshest model
+    COLLECT = "collect"  # send the stream's model: the user has asked for it
+
+
+class Key(StrEnum):
+    """The other fields of that record."""
+
+    PHASE = "phase"
+    ARRAYS = "arrays-key"  # under which name the handler expects the model
+    INSECURE = "insecure"
+    PLAN = "plan"
+    HELLO = "hello"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hello:
+    """What a node tells the broker before it takes part.
+
+    Attributes
+    ----------
+    address : str
+        Where its neighbors can dial it: ``host:port`` or ``unix:/path``.
+    certificate : str
+        Its certificate of this session, PEM; empty where links are not encrypted.
+    kept : mapping of StreamId to Order
+        The copy of each stream that it keeps from earlier sessions.
+    generation : int
+        The highest fence generation it has seen.
+    slots : int
+        How many nodes the engine that this one runs in can run at once; 0: no such limit.
+    """
+
+    address: str
+    certificate: str
+    kept: Mapping[StreamId, Order]
+    generation: int
+    slots: int = 0
+
+    def to_json(self) -> str:
+        """Return the hello as JSON text."""
+        kept = {str(s): [*order.fence, order.hop] for s, order in self.kept.items()}
+        return json.dumps(
+            {
+                "version": PROTOCOL_VERSION,
+                "address": self.address,
+                "certificate": self.certificate,
+                "kept": kept,
+                "generation": self.generation,
+                "slots": self.slots,
+            }
+        )
+
+    @staticmethod
+    def from_json(text: str) -> Hello:
+        """Return the hello that `to_json` wrote; `ConfigError` for any other text."""
+        fields = _fields(text, "hello")
+        try:
+            kept = {
+                StreamId(int(s)): Order(Fence(generation, NodeId(node)), hop)
+                for s, (generation, node, hop) in fields["kept"].items()
+            }
+            return Hello(
+                address=str(fields["address"]),
+                certificate=str(fields["certificate"]),
+                kept=kept,
+                generation=int(fields["generation"]),
+                slots=int(fields["slots"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(f"not a hello of this version: {error!r}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """A neighbor as the plan names it."""
+
+    address: str
+    certificate: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One node's part in one session.
+
+    Attributes
+    ----------
+    session : str
+        Names the session; links between different sessions are refused.
+    topology : mapping of NodeId to frozenset of NodeId
+        All members and their neighbors.
+    peers : mapping of NodeId to Peer
+        How to reach this node's neighbors, and how to know them.
+    streams : mapping of StreamId to NodeId
+        Where each stream starts.
+    weight : float
+        This node's share of the global model's steps.
+    local_steps : int
+        The pace: see `NodeConfig`.
+    seed : int
+        Decides ties of the tours.
+    generation : int
+        The highest fence generation that any member has reported.
+    session_seconds : float
+        A node leaves at the latest after this time, whatever it still waits for.
+    insecure : bool
+        Whether links are plaintext, because the user said so.
+    """
+
+    session: str
+    topology: Mapping[NodeId, frozenset[NodeId]]
+    peers: Mapping[NodeId, Peer]
+    streams: Mapping[StreamId, NodeId]
+    weight: float
+    local_steps: int
+    seed: int
+    generation: int
+    session_seconds: float
+    insecure: bool
+
+    def node_config(self, node: NodeId) -> NodeConfig:
+        """Return what the core of `node` needs to know."""
+        return NodeConfig(
+            node_id=node,
+            topology=self.topology,
+            streams=self.streams,
+            weight=self.weight,
+            local_steps=self.local_steps,
+            seed=self.seed,
+            generation=self.generation,
+        )
+
+    def to_json(self) -> str:
+        """Return the plan as JSON text."""
+        return json.dumps(
+            {
+                "version": PROTOCOL_VERSION,
+                "session": self.session,
+                "topology": {str(n): sorted(near) for n, near in self.topology.items()},
+                "peers": {str(n): [p.address, p.certificate] for n, p in self.peers.items()},
+                "streams": {str(s): start for s, start in self.streams.items()},
+                "weight": self.weight,
+                "local_steps": self.local_steps,
+                "seed": self.seed,
+                "generation": self.generation,
+                "session_seconds": self.session_seconds,
+                "insecure": self.insecure,
+            }
+        )
+
+    @staticmethod
+    def from_json(text: str) -> Plan:
+        """Return the plan that `to_json` wrote; `ConfigError` for any other text."""
+        fields = _fields(text, "plan")
+        try:
+            topology = {
+                NodeId(int(n)): frozenset(map(NodeId, near))
+                for n, near in fields["topology"].items()
+            }
+            peers = {
+                NodeId(int(n)): Peer(address=address, certificate=certificate)
+                for n, (address, certificate) in fields["peers"].items()
+            }
+            return Plan(
+                session=str(fields["session"]),
+                topology=topology,
+                peers=peers,
+                streams={StreamId(int(s)): NodeId(n) for s, n in fields["streams"].items()},
+                weight=float(fields["weight"]),
+                local_steps=int(fields["local_steps"]),
+                seed=int(fields["seed"]),
+                generation=int(fields["generation"]),
+                session_seconds=float(fields["session_seconds"]),
+                insecure=bool(fields["insecure"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(f"not a plan of this version: {error!r}") from error
+
+
+def _fields(text: str, what: str) -> dict[str, Any]:
+    """Return the JSON object in `text`, if it is of our version."""
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"not a {what}: {error}") from error
+    if not isinstance(fields, dict) or fields.get("version") != PROTOCOL_VERSION:
+        version = fields.get("version") if isinstance(fields, dict) else None
+        raise ConfigError(
+            f"a {what} of protocol version {version}, but this flwr-digest speaks version "
+            f"{PROTOCOL_VERSION}: install the same flwr-digest on all nodes and the ServerApp"
+        )
+    return fields

@@ -1,0 +1,311 @@
+"""One node's overlay in one session: from listening and dialling to the last goodbye."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from flwr_digest.core.ids import NodeId, StreamId
+from flwr_digest.core.layout import Layout
+from flwr_digest.core.messages import Message
+from flwr_digest.core.node import Node
+from flwr_digest.core.plan import Plan
+from flwr_digest.core.station import Counters, StationState
+from flwr_digest.core.trainer import Trainer
+from flwr_digest.errors import DigestError
+from flwr_digest.overlay.channel import Security
+from flwr_digest.overlay.crew import Crew
+from flwr_digest.overlay.dialer import Dialer
+from flwr_digest.overlay.driver import Delivered, Driver, Finished, Linked, Stop, Unlinked
+from flwr_digest.overlay.frames import Codec, LinkHello
+from flwr_digest.overlay.identity import Identity
+from flwr_digest.overlay.link import LOGGER, Link, Traffic
+from flwr_digest.overlay.server import Door, Server
+
+NEWS_SECONDS = 10.0  # how often a wait tells what it waits for: often enough to look alive
+GOODBYE_SECONDS = 5.0  # a last frame and a TCP close over a slow link; then we leave anyway
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionReport:
+    """What a session was like, in figures.
+
+    Attributes
+    ----------
+    ending : str
+        Why the node left, in words.
+    traffic : mapping of NodeId to Traffic
+        By neighbor.
+    counters : mapping of StreamId to Counters
+        By stream.
+    unreached : mapping of NodeId to str
+        Neighbors that there never was a link to, and what was found at their address.
+    seconds : float
+        How long the session took.
+    """
+
+    ending: str
+    traffic: Mapping[NodeId, Traffic]
+    counters: Mapping[StreamId, Counters]
+    unreached: Mapping[NodeId, str]
+    seconds: float
+
+    def totals(self) -> dict[str, int]:
+        """Return the sums of all traffic and stream counters."""
+        sums: dict[str, int] = {}
+        rows = [asdict(traffic) for traffic in self.traffic.values()]
+        rows += [asdict(counters) for counters in self.counters.values()]
+        for row in rows:
+            for name, value in row.items():
+                sums[name] = sums.get(name, 0) + value
+        return sums
+
+
+@dataclass(kw_only=True)
+class Session:
+    """A node in a session. Use as a context manager: leaving it ends every thread and socket.
+
+    Parameters
+    ----------
+    node_id : NodeId
+        Who this is.
+    plan : Plan
+        This node's plan.
+    layout : Layout
+        The model's layout; neighbors with another are refused.
+    identity : Identity or None
+        This node's key and certificate; None only with `plan.insecure`.
+    listen : str
+        Where to listen: ``host:port`` or ``unix:/path``.
+    states : mapping of StreamId to StationState
+        What earlier sessions left, or `first_state`.
+    trainer : Trainer
+        Whoever trains.
+    """
+
+    node_id: NodeId
+    plan: Plan
+    layout: Layout
+    identity: Identity | None
+    listen: str
+    states: Mapping[StreamId, StationState]
+    trainer: Trainer
+    _clock: Callable[[], float] = time.monotonic
+    _failure: BaseException | None = None
+    _traffic: dict[NodeId, Traffic] = field(default_factory=dict)
+    _trouble: dict[NodeId, str] = field(default_factory=dict)
+    _ending: str = "it was closed"
+
+    def __post_init__(self) -> None:
+        config = self.plan.node_config(self.node_id)
+        self.neighbors = config.neighbors
+        self.driver = Driver(Node(config, self.states), self.trainer, self._clock)
+        sizes = dict.fromkeys(self.plan.streams, self.layout.size)
+        self._codec = Codec(frozenset(self.plan.topology), sizes)
+        self._dialers = [self._dialer(peer) for peer in self.neighbors if peer > self.node_id]
+        # The driver, a dialer or an acceptor's reader for each neighbor, and as many again for
+        # links that come back before the old ones are found dead.
+        self._crew = Crew(2 + 2 * len(self.neighbors), self._failed)
+
+    # --- start and end --------------------------------------------------------------------------
+
+    def __enter__(self) -> Session:
+        self._began = self._clock()
+        self._session_end = self._began + self.plan.session_seconds
+        self._server = Server(self.listen, self._door())
+        self._crew.start(self.driver.run)
+        for dialer in self._dialers:
+            self._crew.start(dialer.run)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for dialer in self._dialers:
+            dialer.stop()
+        with self.driver.changed:
+            links = list(self.driver.links.values())
+        for link in links:
+            link.leave()
+        for link in links:
+            link.drained.wait(GOODBYE_SECONDS)
+        self._server.stop(grace_seconds=GOODBYE_SECONDS)
+        self.driver.post(Stop())
+        if not self._crew.join(GOODBYE_SECONDS):
+            LOGGER.warning("node %d: a link did not end in time", self.node_id)
+        if self.listen.startswith("unix:"):
+            Path(self.listen.removeprefix("unix:")).unlink(missing_ok=True)
+
+    # --- while it lasts -------------------------------------------------------------------------
+
+    def await_neighbors(self, seconds: float) -> frozenset[NodeId]:
+        """Wait until all neighbors are linked, at most `seconds`; return those that are not.
+
+        Owner: the training thread. Reason: steps made before anyone can be reached teach nobody
+        but oneself. It tells every few seconds whom it waits for.
+        """
+        end = self._clock() + seconds
+        self._wait(
+            lambda: not self._missing(),
+            lambda: end,
+            lambda: f"waits for its neighbors {self._describe(self._missing())}",
+        )
+        if missing := self._missing():
+            LOGGER.warning("node %d goes on without %s", self.node_id, self._describe(missing))
+        return missing
+
+    def finish_training(self) -> None:
+        """Say that there will be no more steps, and stay as a relay until the session is over.
+
+        Owner: the training thread. Reason: the others still learn, and the last tour brings the
+        final model. It ends when the session closes, when this node is left alone, or when the
+        plan's time is up.
+        """
+        self.driver.post(Finished())
+        over = self._wait(
+            lambda: self.driver.closed or self.neighbors <= self.driver.departed,
+            self._time_to_leave,
+            lambda: f"has finished and relays for {len(self.driver.links)} neighbors",
+        )
+        if over:
+            closed = self.driver.closed
+            self._ending = "the session closed" if closed else "all neighbors had left"
+            return
+        late = self._clock() >= self._session_end
+        limit = f"its time was up ({self.plan.session_seconds:g} s)"
+        self._ending = limit if late else "its links stayed broken"
+        LOGGER.warning("node %d leaves: %s", self.node_id, self._ending)
+
+    def check(self) -> None:
+        """Raise what has killed the overlay, if anything has.
+
+        Raises
+        ------
+        DigestError
+            A thread of the overlay has failed; its error is the cause.
+        """
+        if self._failure is not None:
+            raise DigestError(f"the overlay failed: {self._failure!r}") from self._failure
+
+    def report(self) -> SessionReport:
+        """Return the figures so far."""
+        stations = self.driver.node.stations
+        return SessionReport(
+            ending=self._ending,
+            traffic=dict(self._traffic),
+            counters={stream_id: station.counters for stream_id, station in stations.items()},
+            unreached={
+                peer: self._trouble.get(peer) or "it never dialled"
+                for peer in self.neighbors - self.driver.met
+            },
+            seconds=self._clock() - self._began,
+        )
+
+    @property
+    def final_states(self) -> dict[StreamId, StationState]:
+        """What the next session goes on from. Read it after the session has been left."""
+        return self.driver.node.states
+
+    # --- inner workings -------------------------------------------------------------------------
+
+    def _wait(
+        self, done: Callable[[], bool], deadline: Callable[[], float], news: Callable[[], str]
+    ) -> bool:
+        """Wait for a change that makes `done` true, telling the news; return whether it came.
+
+        `deadline` is asked again after each change, as links come and go.
+        """
+        with self.driver.changed:
+            while not done():
+                self.check()
+                left = deadline() - self._clock()
+                if left <= 0:
+                    return False
+                if not self.driver.changed.wait(min(left, NEWS_SECONDS)) and left > NEWS_SECONDS:
+                    LOGGER.info("node %d %s", self.node_id, news())
+        return True
+
+    def _time_to_leave(self) -> float:
+        """Return when to leave at the latest: sooner when all links are broken."""
+        if self.driver.links:
+            return self._session_end
+        stations = self.driver.node.stations.values()
+        patience = max(station.tour_patience.wait_seconds for station in stations)
+        return min(self._session_end, self.driver.lonely_since + patience)
+
+    def _missing(self) -> frozenset[NodeId]:
+        return self.neighbors - set(self.driver.links) - self.driver.departed
+
+    def _describe(self, peers: frozenset[NodeId]) -> str:
+        return ", ".join(
+            f"{peer} at {self.plan.peers[peer].address}"
+            f" ({self._trouble.get(peer) or 'it has not dialled yet'})"
+            for peer in sorted(peers)
+        )
+
+    def _failed(self, error: BaseException) -> None:
+        LOGGER.error("node %d: the overlay failed: %r", self.node_id, error)
+        with self.driver.changed:
+            self._failure = self._failure or error
+            self.driver.changed.notify_all()
+        self.trainer.fail(error)
+
+    def _introduction(self) -> LinkHello:
+        return LinkHello(
+            session=self.plan.session,
+            node=self.node_id,
+            layout=self.layout.fingerprint,
+            about=str(self.layout),
+        )
+
+    def _security(self) -> Security | None:
+        if self.plan.insecure:
+            return None
+        if self.identity is None:
+            raise DigestError(f"node {self.node_id} has no identity, and the plan wants TLS")
+        return Security(identity=self.identity, peers=self.plan.peers)
+
+    def _door(self) -> Door:
+        return Door(
+            me=self._introduction(),
+            callers=frozenset(peer for peer in self.neighbors if peer < self.node_id),
+            security=self._security(),
+            make_link=self._make_link,
+            start_link=self._start_link,
+        )
+
+    def _dialer(self, peer: NodeId) -> Dialer:
+        return Dialer(
+            me=self._introduction(),
+            peer=peer,
+            at=self.plan.peers[peer],
+            security=self._security(),
+            make_link=self._make_link,
+            run_link=self._run_link,
+            trouble=self._note_trouble,
+        )
+
+    def _make_link(self, peer: NodeId) -> Link:
+        traffic = self._traffic.setdefault(peer, Traffic())
+        return Link(peer=peer, codec=self._codec, traffic=traffic)
+
+    def _start_link(self, link: Link, frames: Iterator[bytes]) -> None:
+        self._crew.start(self._run_link, link, frames)
+
+    def _run_link(self, link: Link, frames: Iterator[bytes]) -> None:
+        self.driver.post(Linked(link))
+        reason = link.incoming(frames, self._deliver)
+        self.driver.post(Unlinked(link, reason))
+
+    def _deliver(self, link: Link, message: Message) -> None:
+        self.driver.post(Delivered(link, message))
+
+    def _note_trouble(self, peer: NodeId, trouble: str) -> None:
+        with self.driver.changed:
+            self._trouble[peer] = trouble

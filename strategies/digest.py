@@ -1,0 +1,312 @@
+"""`Digest`: in place of `FedAvg`, a broker that no model passes through."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from logging import ERROR, INFO, WARNING
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.common.logger import log
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg, Result
+from flwr.serverapp.strategy.strategy_utils import (
+    sample_nodes,
+    validate_message_reply_consistency,
+)
+
+from flwr_digest.core.ids import NodeId
+from flwr_digest.core.plan import RECORD, Hello, Key, Phase
+from flwr_digest.errors import ConfigError
+from flwr_digest.strategies.accounting import ServerTraffic, add_up, model_bytes
+from flwr_digest.strategies.options import Options
+from flwr_digest.strategies.planning import check_hellos, freshest, make_plans
+from flwr_digest.strategies.replies import Replies, sort_replies
+
+
+class Digest(FedAvg):
+    """DIGEST as a Flower strategy: nodes learn from streams that they pass on among themselves.
+
+    Takes what `FedAvg` takes and is used as `FedAvg` is. It tells the nodes who their neighbors
+    are and where the stream starts; models then go from node to node and never through here,
+    but for the initial hand-out and, when `evaluate_fn` or the final `Result.arrays` want it, one
+    copy of the stream's model.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for `flwr.serverapp.strategy.FedAvg`.
+    topology : str, default "small-world"
+        "ring", "small-world" or "complete". Small-world, as in the measurements of DIGEST here:
+        short ways at few links.
+    local_steps : int, default 20
+        The pace H: how many local steps a node makes before it lets the stream go on; fewer are
+        fresher, and cost more bytes; 0: as fast as the links allow. 20: measured on digits, see
+        the README.
+    session_seconds : float, default 3600
+        Longest time, in seconds, that a node stays in one round. As long as Flower's own default
+        timeout of a round.
+    insecure : bool, default False
+        Plaintext between the nodes. Otherwise mutual TLS with certificates of this round, which
+        the nodes make themselves; there is no falling back from one to the other.
+    seed : int, default 0
+        Decides topology, start node and ties of the tours.
+
+    Raises
+    ------
+    flwr_digest.errors.ConfigError
+        An option has a value that is not allowed.
+
+    References
+    ----------
+    .. [1] Gholami and Seferoglu, "DIGEST: Fast and Communication Efficient Decentralized Learning
+       with Local Updates", arXiv 2307.07652.
+    """
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 (FedAvg's own, whichever its version has)
+        topology: str = "small-world",
+        local_steps: int = 20,
+        session_seconds: float = 3600.0,
+        insecure: bool = False,
+        seed: int = 0,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.options = Options(
+            topology=topology,
+            local_steps=local_steps,
+            session_seconds=session_seconds,
+            insecure=insecure,
+            seed=seed,
+        )
+        self.traffic = ServerTraffic()
+        self._hellos: dict[NodeId, Hello] = {}  # of the nodes that are ready for a session
+        self._with_model: set[NodeId] = set()
+        self._grid: Grid | None = None
+        self._timeout_seconds = 3600.0
+        self._rounds_that_want_arrays: Callable[[int], bool] = lambda server_round: True
+        self._sent: list[Message] = []
+
+    def summary(self) -> None:
+        """Log the settings."""
+        super().summary()
+        options = self.options
+        log(INFO, "\t└──> DIGEST: the ServerApp brokers, models go from node to node")
+        log(INFO, "\t\t├── Topology: %s (seed %d)", options.topology, options.seed)
+        log(INFO, "\t\t├── Pace: %d local steps", options.local_steps)
+        log(INFO, "\t\t└── Links: %s", "PLAINTEXT" if options.insecure else "mutual TLS")
+
+    def start(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int = 3,
+        timeout: float = 3600,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
+    ) -> Result:
+        """Run `num_rounds` sessions; as `FedAvg.start`, with the same kind of `Result`."""
+        self._timeout_seconds = timeout
+        self._rounds_that_want_arrays = lambda server_round: (
+            evaluate_fn is not None or server_round == num_rounds
+        )
+        return super().start(
+            grid, initial_arrays, num_rounds, timeout, train_config, evaluate_config, evaluate_fn
+        )
+
+    # --- training -------------------------------------------------------------------------------
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Gather hellos, hand the initial model to nodes that are new, and plan the session."""
+        if self.fraction_train == 0.0:
+            return []
+        self._grid = grid
+        wanted = max(
+            int(len(list(grid.get_node_ids())) * self.fraction_train), self.min_train_nodes
+        )
+        node_ids, _ = sample_nodes(grid, self.min_available_nodes, wanted)
+        members = self._gather(sorted(map(NodeId, node_ids)), arrays)
+        check_hellos(members)
+        session = f"{server_round}-{secrets.token_hex(8)}"
+        plans = make_plans(members, self.options, session)
+        config["server-round"] = server_round
+        self._sent = [
+            self._message(
+                node,
+                MessageType.TRAIN,
+                {Key.PHASE: Phase.TRAIN, Key.PLAN: plan.to_json()},
+                {self.configrecord_key: config},
+            )
+            for node, plan in plans.items()
+        ]
+        links = sum(map(len, plans[next(iter(plans))].topology.values())) // 2
+        log(INFO, "configure_train: %d nodes, %d links, no model", len(plans), links)
+        self._hellos.clear()  # each is good for one session
+        self._count_training(message.content for message in self._sent)
+        return self._sent
+
+    def _gather(self, nodes: list[NodeId], arrays: ArrayRecord) -> dict[NodeId, Hello]:
+        """Return the hellos of the nodes that can take part.
+
+        Raises
+        ------
+        ConfigError
+            Fewer than `min_train_nodes` can; names the others with their reasons.
+        """
+        fields = {Key.PHASE: Phase.HELLO, Key.INSECURE: self.options.insecure}
+        sent = [
+            self._message(node, MessageType.TRAIN, fields, {self.arrayrecord_key: arrays})
+            for node in nodes
+            if node not in self._hellos
+        ]
+        self.traffic.handout_bytes += sum(model_bytes(message.content) for message in sent)
+        replies = self._ask(sent)
+        failed = self._take_hellos(replies)
+        for node, why in failed.items():
+            log(ERROR, "node %d cannot take part: %s", node, why)
+        members = {node: self._hellos[node] for node in nodes if node in self._hellos}
+        if len(members) < max(self.min_train_nodes, 1):
+            reasons = "; ".join(f"node {node}: {why}" for node, why in failed.items())
+            raise ConfigError(
+                f"{len(members)} nodes can take part, min_train_nodes={self.min_train_nodes} must. "
+                f"{reasons}"
+            )
+        return members
+
+    def _take_hellos(self, replies: Replies) -> dict[NodeId, str]:
+        """Note the hellos in replies; return why there is none from other nodes."""
+        failed = dict(replies.failed)
+        for node, content in replies.content.items():
+            record = content.config_records.get(RECORD)
+            if record is None:
+                failed[node] = (
+                    "its ClientApp does not know DIGEST: make it ClientApp(mods=[digest_mod])"
+                )
+                continue
+            try:
+                self._hellos[node] = Hello.from_json(str(record[Key.HELLO]))
+            except ConfigError as error:
+                failed[node] = str(error)
+                continue
+            self._with_model.add(node)
+        return failed
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Add up the nodes' metrics; fetch the stream's model if someone wants it."""
+        sorted_replies = sort_replies(self._sent, replies)
+        contents = sorted_replies.content
+        self._count_training(contents.values())
+        failed = self._take_hellos(sorted_replies)
+        log(INFO, "aggregate_train: %d results, %d failures", len(contents), len(failed))
+        for node, why in failed.items():
+            log(ERROR, "\t> node %d failed: %s", node, why)
+        if not contents:
+            return None, None
+        report = add_up(contents.items())
+        self._log_unreached(report.unreached)
+        arrays = self._collect() if self._rounds_that_want_arrays(server_round) else None
+        metrics = self._user_metrics(list(contents.values()))
+        metrics.update(report.to_metrics(self.traffic))
+        log(
+            INFO,
+            "\t> model bytes through the ServerApp in training: %d; bytes between nodes: %d",
+            self.traffic.training_bytes,
+            metrics["digest-bytes-between-nodes"],
+        )
+        return arrays, metrics
+
+    def _user_metrics(self, contents: list[RecordDict]) -> MetricRecord:
+        """Aggregate what the users' handlers reported, as `FedAvg` does."""
+        bare = [RecordDict({k: v for k, v in c.items() if k != RECORD}) for c in contents]
+        if not any(content.metric_records for content in bare):
+            return MetricRecord()
+        validate_message_reply_consistency(bare, self.weighted_by_key, check_arrayrecord=False)
+        return self.train_metrics_aggr_fn(bare, self.weighted_by_key)
+
+    def _log_unreached(self, unreached: dict[str, dict[str, str]]) -> None:
+        by_peer: dict[str, dict[str, str]] = {}
+        for node, peers in unreached.items():
+            for peer, why in peers.items():
+                by_peer.setdefault(peer, {})[node] = why
+        for peer, found in by_peer.items():
+            reasons = "; ".join(f"node {node}: {why}" for node, why in found.items())
+            log(
+                WARNING,
+                "\t> node %s was never linked with %d neighbors (%s)",
+                peer,
+                len(found),
+                reasons,
+            )
+
+    def _collect(self) -> ArrayRecord | None:
+        """Fetch the model of the newest copy of the stream from a node that keeps it."""
+        if not self._hellos:
+            return None
+        node = freshest(self._hellos, self.options.seed)
+        replies = self._ask([self._message(node, MessageType.TRAIN, {Key.PHASE: Phase.COLLECT})])
+        for failed, why in replies.failed.items():
+            log(ERROR, "\t> node %d did not send the stream's model: %s", failed, why)
+        for content in replies.content.values():
+            self.traffic.on_request_bytes += model_bytes(content)
+            return content.array_records[self.arrayrecord_key]
+        return None
+
+    # --- evaluation -----------------------------------------------------------------------------
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Ask nodes to evaluate their own freshest models; none is sent."""
+        if self.fraction_evaluate == 0.0:
+            return []
+        nodes = sorted(self._with_model & set(map(NodeId, grid.get_node_ids())))
+        wanted = max(int(len(nodes) * self.fraction_evaluate), self.min_evaluate_nodes)
+        chosen = random.Random(f"{self.options.seed}-{server_round}").sample(
+            nodes, min(wanted, len(nodes))
+        )
+        log(INFO, "configure_evaluate: %d of %d nodes, no model", len(chosen), len(nodes))
+        config["server-round"] = server_round
+        messages = [
+            self._message(
+                node,
+                MessageType.EVALUATE,
+                {Key.PHASE: Phase.EVALUATE},
+                {self.configrecord_key: config},
+            )
+            for node in sorted(chosen)
+        ]
+        self._count_training(message.content for message in messages)
+        return messages
+
+    # --- messages -------------------------------------------------------------------------------
+
+    def _message(
+        self,
+        node: NodeId,
+        message_type: str,
+        fields: dict[Key, str | bool],
+        records: dict[str, ArrayRecord | ConfigRecord] | None = None,
+    ) -> Message:
+        content = RecordDict(dict(records or {}))
+        known: dict[str, Any] = {str(key): value for key, value in fields.items()}
+        content[RECORD] = ConfigRecord(known | {Key.ARRAYS.value: self.arrayrecord_key})
+        return Message(content, message_type=message_type, dst_node_id=node)
+
+    def _ask(self, messages: Sequence[Message]) -> Replies:
+        """Send messages that are no part of Flower's own round, and wait for the replies."""
+        if not messages or self._grid is None:
+            return Replies(content={}, failed={})
+        answers = self._grid.send_and_receive(messages, timeout=self._timeout_seconds)
+        return sort_replies(messages, answers)
+
+    def _count_training(self, contents: Iterable[RecordDict]) -> None:
+        self.traffic.training_bytes += sum(map(model_bytes, contents))

@@ -1,0 +1,53 @@
+"""Sorts the replies to a batch of messages: who answered what, who failed and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from flwr.app import Message, RecordDict
+
+from flwr_digest.core.ids import NodeId
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replies:
+    """The outcome of a batch of messages, one to each node.
+
+    Attributes
+    ----------
+    content : dict of NodeId to RecordDict
+        What the nodes answered.
+    failed : dict of NodeId to str
+        Why the others did not, in one line.
+    """
+
+    content: dict[NodeId, RecordDict]
+    failed: dict[NodeId, str]
+
+
+def sort_replies(sent: Sequence[Message], replies: Iterable[Message]) -> Replies:
+    """Return who answered what.
+
+    An error reply is matched by the message that it replies to, not by its sender: for a node that
+    has died, Flower itself answers, under another id.
+    """
+    asked = {message.metadata.message_id: message.metadata.dst_node_id for message in sent}
+    content: dict[NodeId, RecordDict] = {}
+    failed = {NodeId(node): "no reply within the round's timeout" for node in asked.values()}
+    for reply in replies:
+        node = NodeId(asked[reply.metadata.reply_to_message_id])
+        if reply.has_error():
+            failed[node] = one_line(reply.error.reason or "an error without a reason")
+        else:
+            del failed[node]
+            content[node] = reply.content
+    return Replies(content=content, failed=failed)
+
+
+def one_line(reason: str) -> str:
+    """Return an error's reason in one line, without the wrapping that Flower gives it."""
+    line = " ".join(reason.split())
+    for wrapping in ("Exception ClientAppException occurred. Message: ", "\\nException "):
+        line = line.partition(wrapping)[2] or line
+    return line.removesuffix("'>")
