@@ -140,7 +140,10 @@ def _collect(message: Message, record: ConfigRecord, store: NodeStore) -> Messag
     """Send the model of the stream's last copy here."""
     memory = _memory(store)
     arrays = to_arrays(memory, memory.states[THE_STREAM].kept.model)
-    return Message(RecordDict({str(record[Key.ARRAYS]): arrays}), reply_to=message)
+    content = RecordDict(
+        {str(record[Key.ARRAYS]): arrays, RECORD: ConfigRecord({Key.PHASE.value: Phase.COLLECT})}
+    )
+    return Message(content, reply_to=message)
 
 
 def _memory(store: NodeStore) -> NodeRecord:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
 
 from flwr_digest.clients.active import current
 from flwr_digest.clients.record import NodeRecord
@@ -19,6 +18,10 @@ from flwr_digest.learning.handoff import Handoff
 from flwr_digest.learning.hooks import StepHooks
 from flwr_digest.overlay.identity import Identity
 from flwr_digest.overlay.session import Session, SessionReport
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 # A guess: Flower's nodes start 1 - 6 s apart (measured), a small device loads its libraries and
 # data in tens of seconds. The wait ends as soon as all neighbors are there.

@@ -128,9 +128,8 @@ class Digest(FedAvg):
         if self.fraction_train == 0.0:
             return []
         self._grid = grid
-        wanted = max(
-            int(len(list(grid.get_node_ids())) * self.fraction_train), self.min_train_nodes
-        )
+        wanted = int(len(list(grid.get_node_ids())) * self.fraction_train)
+        wanted = max(wanted, self.min_train_nodes)
         node_ids, _ = sample_nodes(grid, self.min_available_nodes, wanted)
         members = self._gather(sorted(map(NodeId, node_ids)), arrays)
         check_hellos(members)
@@ -160,7 +159,10 @@ class Digest(FedAvg):
         ConfigError
             Fewer than `min_train_nodes` can; names the others with their reasons.
         """
-        fields = {Key.PHASE: Phase.HELLO, Key.INSECURE: self.options.insecure}
+        fields: dict[Key, str | bool] = {
+            Key.PHASE: Phase.HELLO,
+            Key.INSECURE: self.options.insecure,
+        }
         sent = [
             self._message(node, MessageType.TRAIN, fields, {self.arrayrecord_key: arrays})
             for node in nodes
@@ -239,13 +241,7 @@ class Digest(FedAvg):
                 by_peer.setdefault(peer, {})[node] = why
         for peer, found in by_peer.items():
             reasons = "; ".join(f"node {node}: {why}" for node, why in found.items())
-            log(
-                WARNING,
-                "\t> node %s was never linked with %d neighbors (%s)",
-                peer,
-                len(found),
-                reasons,
-            )
+            log(WARNING, "\t> node %s was never linked with its neighbors: %s", peer, reasons)
 
     def _collect(self) -> ArrayRecord | None:
         """Fetch the model of the newest copy of the stream from a node that keeps it."""

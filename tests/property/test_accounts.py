@@ -15,10 +15,16 @@ INDEX = st.integers(min_value=0, max_value=10**6)
 
 def any_graph(count: int, shape: str, seed: int) -> nx.Graph[int]:
     """Return a connected graph of one of the shapes that tours find hard in different ways."""
+    graph: nx.Graph[int]
     if shape == "small-world" and count > 3:
-        return nx.connected_watts_strogatz_graph(count, 2, 0.4, seed=seed)
-    makers = {"path": nx.path_graph, "star": lambda n: nx.star_graph(n - 1)}
-    return makers.get(shape, nx.cycle_graph)(count)
+        graph = nx.connected_watts_strogatz_graph(count, 2, 0.4, seed=seed)
+    elif shape == "path":
+        graph = nx.path_graph(count)
+    elif shape == "star":
+        graph = nx.star_graph(count - 1)
+    else:
+        graph = nx.cycle_graph(count)
+    return graph
 
 
 class Histories(RuleBasedStateMachine):

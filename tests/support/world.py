@@ -6,6 +6,7 @@ time is whatever the next timer says. So one seed is one history.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import networkx as nx
@@ -72,6 +73,8 @@ class World:
     finished: set[NodeId] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
     forfeited_steps: int = 0
+    watch: Callable[[World, NodeId, Event | Effect], None] = lambda world, node, what: None
+    """Told of every event before a node handles it, and of every effect before it is done."""
 
     def __post_init__(self) -> None:
         self.members = [NodeId(node) for node in sorted(self.graph)]
@@ -113,7 +116,9 @@ class World:
 
     def happen(self, node: NodeId, event: Event) -> None:
         """Hand an event to a node, carry out its effects, and check the node."""
+        self.watch(self, node, event)
         for effect in self.nodes[node].handle(event, self.now):
+            self.watch(self, node, effect)
             self._carry_out(node, effect)
         station = self.nodes[node].stations[STREAM]
         check_station(station)

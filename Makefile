@@ -1,0 +1,46 @@
+# Each target sets up what it needs: a virtual environment in .venv, made once.
+
+# The first Python on the path that works; `make PYTHON=...` takes another.
+PYTHON ?= $(shell for each in python3.11 python3; do \
+	$$each -c '' 2>/dev/null && echo $$each && break; done)
+BIN := .venv/bin
+STAMP := .venv/.installed
+APPS := $(wildcard examples/*/quickstart_digits)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(STAMP) ## set up, then compare FedAvg with DIGEST on one machine, offline (4 minutes)
+	@$(BIN)/python examples/demo.py
+
+test: lint ## set up, then run all checks and tests
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP) ## set up, then check style, types and layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@# one by one: the apps share a package name, as they are the same app before and after the swap
+	@set -e; for app in $(APPS); do $(BIN)/mypy --no-explicit-package-bases $$app; done
+	@$(BIN)/lint-imports --no-logo
+
+format: $(STAMP) ## format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## remove all that make has made
+	rm -rf .venv build dist runs *.egg-info .mypy_cache .pytest_cache .ruff_cache \
+		.hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Setting up .venv (once, about two minutes)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""quickstart-digits: a Flower app with PyTorch and the handwritten digits of scikit-learn."""

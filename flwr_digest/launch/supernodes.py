@@ -1,0 +1,104 @@
+"""SuperNodes for a private SuperLink: Flower's deployment, with all nodes on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from flwr_digest.launch.ports import LOOPBACK, free_ports
+from flwr_digest.launch.processes import Process
+from flwr_digest.launch.superlink import START_SECONDS, SuperLink
+from flwr_digest.launch.workspace import flower_program, key_values
+
+START_SECONDS_PER_NODE = 10.0
+"""All start at once and share the cores: 2 s of computing each (measured), and some to spare."""
+
+
+class SuperNodes:
+    """A number of SuperNodes, as a context manager.
+
+    Each knows its partition (`partition-id`, `num-partitions`) and the address where it may listen
+    to its peers (`digest-address`).
+
+    Parameters
+    ----------
+    superlink : SuperLink
+        A running SuperLink that does not simulate.
+    count : int
+        How many nodes.
+    node_config : Mapping[str, str | int | float | bool], optional
+        What all nodes are told in addition.
+    """
+
+    def __init__(
+        self,
+        superlink: SuperLink,
+        count: int,
+        node_config: Mapping[str, str | int | float | bool] | None = None,
+    ) -> None:
+        self._superlink = superlink
+        self._count = count
+        self._node_config = dict(node_config or {})
+        self._ports = free_ports(2 * count)
+        self._processes: dict[int, Process] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            for node in range(self._count):
+                self._launch(node)
+            for node in range(self._count):
+                self._wait_until_healthy(node)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self, node: int) -> None:
+        """Start a node again that was killed; to Flower it is a new one."""
+        self._launch(node)
+        self._wait_until_healthy(node)
+
+    def kill(self, node: int) -> None:
+        """Kill a node and its ClientApp without warning, as a power cut would."""
+        self._processes.pop(node).kill()
+
+    def stop(self) -> None:
+        """Stop all nodes that run, and their ClientApps."""
+        while self._processes:
+            _, process = self._processes.popitem()
+            process.stop()
+
+    def digest_address(self, node: int) -> str:
+        """Return the address where a node may listen to its peers."""
+        return f"{LOOPBACK}:{self._ports[self._count + node]}"
+
+    def _launch(self, node: int) -> None:
+        config = {
+            "partition-id": node,
+            "num-partitions": self._count,
+            "digest-address": self.digest_address(node),
+            **self._node_config,
+        }
+        command = [flower_program("flower-supernode"), "--insecure"]
+        command += ["--superlink", self._superlink.address]
+        command += ["--host", LOOPBACK, "--port", str(self._ports[node])]
+        command += ["--node-config", key_values(config)]
+        self._processes[node] = Process(self._superlink.workspace, _role(node), command)
+
+    def _wait_until_healthy(self, node: int) -> None:
+        address = f"{LOOPBACK}:{self._ports[node]}"
+        seconds = START_SECONDS + START_SECONDS_PER_NODE * self._count
+        self._processes[node].wait_until_healthy(address, seconds)
+
+
+def _role(node: int) -> str:
+    return f"supernode-{node}"

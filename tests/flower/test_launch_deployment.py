@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flwr_digest.launch import SuperLink, SuperNodes, run_app
+
+FEDAVG_APP = Path(__file__).parents[2] / "examples" / "quickstart-digits-fedavg"
+
+
+@pytest.mark.flower
+@pytest.mark.slow
+def test_an_app_runs_on_supernodes(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    superlink = SuperLink(simulation=False, log_dir=tmp_path)
+
+    with superlink, SuperNodes(superlink, count=2) as nodes:
+        run_app(
+            superlink,
+            FEDAVG_APP,
+            name="fedavg",
+            run_config={"num-server-rounds": 1, "partition": "iid", "results": str(results)},
+            timeout_seconds=180,
+        )
+        assert nodes.digest_address(0) != nodes.digest_address(1)
+        nodes.kill(0)
+        commands = [each.command for each in superlink.leftover_processes()]
+        assert sum("flower-supernode" in command for command in commands) == 1
+        nodes.start(0)
+        commands = [each.command for each in superlink.leftover_processes()]
+        assert sum("flower-supernode" in command for command in commands) == 2
+
+    assert json.loads(results.read_text())["accuracy_mean"] > 0.8
+    assert superlink.leftover_processes() == []

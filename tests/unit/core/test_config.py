@@ -1,0 +1,52 @@
+"""What a node is told is checked once; each refusal is one clear line."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from flwr_digest.core.ids import NodeId
+from flwr_digest.errors import ConfigError
+from tests.unit.core.builders import STREAM, TRIANGLE, A, B, C, config
+
+
+def refusal(**fields: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config(**fields)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_a_node_must_be_in_its_topology() -> None:
+    assert refusal(node_id=NodeId(9)) == "node 9 is not in its own topology"
+
+
+def test_a_stream_must_start_at_a_node() -> None:
+    assert refusal(streams={STREAM: NodeId(9)}) == "stream 0 starts at node 9: not in the topology"
+
+
+@pytest.mark.parametrize("weight", [0, -0.1, 1.1, math.nan, math.inf])
+def test_a_weight_is_a_share(weight: float) -> None:
+    assert refusal(weight=weight) == f"weight is {weight}: it must be above 0 and at most 1"
+
+
+def test_local_steps_are_not_negative() -> None:
+    assert refusal(local_steps=-1) == "local_steps is -1: it must be 0 or more"
+
+
+@pytest.mark.parametrize("name", ["first_receipt_seconds", "first_lost_seconds", "lost_tours"])
+@pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf])
+def test_waits_are_above_zero_and_finite(name: str, value: float) -> None:
+    assert refusal(**{name: value}) == f"{name} is {value}: it must be a number above 0"
+
+
+@pytest.mark.parametrize("weight", [1e-9, 1.0])
+def test_the_ends_of_the_range_are_allowed(weight: float) -> None:
+    assert config(weight=weight, local_steps=0).weight == weight
+
+
+def test_neighbors_are_those_of_the_topology() -> None:
+    assert config(topology=TRIANGLE).neighbors == {B, C}
+    assert A not in config(topology=TRIANGLE).neighbors

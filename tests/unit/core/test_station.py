@@ -1,0 +1,456 @@
+"""One stream at one node: the pace, departures, receipts, and what is done when it is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from flwr_digest.core.effects import (
+    AwaitSteps,
+    CancelTimer,
+    Effect,
+    Notice,
+    NoticeKind,
+    Rebase,
+    Send,
+    SetTimer,
+    StreamClosed,
+)
+from flwr_digest.core.events import TimerKind
+from flwr_digest.core.ids import Fence, NodeId, Order
+from flwr_digest.core.messages import Close, Hop, Inquiry, Receipt, Sighting
+from flwr_digest.core.station import Station, StationState
+from flwr_digest.core.stream import Tour
+from tests.unit.core.builders import (
+    STREAM,
+    TRIANGLE,
+    A,
+    B,
+    C,
+    account,
+    hop,
+    of_kind,
+    station,
+    steps,
+    stream,
+)
+
+ALL = frozenset({B, C})
+NOBODY: frozenset[NodeId] = frozenset()
+EVERYONE = frozenset(TRIANGLE)
+
+
+def elsewhere(**fields: object) -> Station:
+    """Return A's station for a stream that starts at B, waiting for it."""
+    made = station(streams={STREAM: B}, **fields)
+    made.start(ALL, 0.0)
+    return made
+
+
+def sent(effects: list[Effect]) -> list[tuple[NodeId, str]]:
+    return [(send.peer, type(send.message).__name__) for send in of_kind(Send, effects)]
+
+
+def hop_in(effects: list[Effect]) -> tuple[NodeId, Hop]:
+    """Return the one hop among the effects, and where it goes."""
+    hops = [(e.peer, e.message) for e in of_kind(Send, effects) if isinstance(e.message, Hop)]
+    assert len(hops) == 1
+    return hops[0]
+
+
+def timer_set(effects: list[Effect], kind: TimerKind) -> float:
+    (at,) = [effect.at for effect in of_kind(SetTimer, effects) if effect.timer.kind is kind]
+    return at
+
+
+def notices(effects: list[Effect]) -> list[NoticeKind]:
+    return [notice.kind for notice in of_kind(Notice, effects)]
+
+
+def receipt_for(copy: Hop, newest: Order | None = None) -> Receipt:
+    order = copy.stream.order
+    return Receipt(
+        stream_id=STREAM, order=order, newest=newest or Order(order.fence, order.hop + 1)
+    )
+
+
+# --- the start ----------------------------------------------------------------------------------
+
+
+def test_the_stream_starts_where_the_plan_says_and_goes_to_a_neighbor() -> None:
+    peer, started = hop_in(station().start(ALL, 0.0))
+    assert peer in ALL
+    assert started.stream.fence == Fence(1, A)
+
+
+def test_elsewhere_it_is_awaited() -> None:
+    effects = station(streams={STREAM: B}, first_lost_seconds=7.0).start(ALL, 1.0)
+    assert timer_set(effects, TimerKind.LOST) == 8.0
+    assert sent(effects) == []
+
+
+def test_it_starts_above_every_fence_of_earlier_sessions() -> None:
+    _, started = hop_in(station(generation=4).start(ALL, 0.0))
+    assert started.stream.fence == Fence(5, A)
+
+
+def test_without_a_link_it_waits_for_one() -> None:
+    made = station()
+    assert sent(made.start(NOBODY, 0.0)) == []
+    assert made.held
+    assert hop_in(made.link_up(C, frozenset({C}), 5.0))[0] == C
+
+
+# --- the pace -----------------------------------------------------------------------------------
+
+
+def test_the_pace_holds_the_stream_until_the_node_has_made_its_steps() -> None:
+    made = elsewhere(local_steps=3)
+    effects = made.receive(B, hop(1, 1), ALL, 1.0)
+    assert of_kind(AwaitSteps, effects) == [AwaitSteps(stream_id=STREAM, steps=3)]
+    assert [kind for _, kind in sent(effects)] == ["Receipt"]
+    assert [kind for _, kind in sent(made.local_steps(steps(2), ALL, 2.0))] == []
+    assert made.held
+    assert [kind for _, kind in sent(made.local_steps(steps(1), ALL, 3.0))] == ["Hop"]
+    assert not made.held
+
+
+def test_the_pace_counts_from_the_last_departure() -> None:
+    made = elsewhere(local_steps=3)
+    made.local_steps(steps(4), ALL, 0.5)
+    assert hop_in(made.receive(B, hop(1, 1), ALL, 1.0))
+    made.local_steps(steps(2), ALL, 1.5)
+    effects = made.receive(B, hop(1, 5), ALL, 2.0)
+    assert of_kind(AwaitSteps, effects) == [AwaitSteps(stream_id=STREAM, steps=7)]
+
+
+def test_without_a_pace_it_leaves_at_once() -> None:
+    assert hop_in(elsewhere().receive(B, hop(1, 1), ALL, 1.0))
+
+
+def test_a_node_that_has_finished_training_holds_nothing() -> None:
+    made = elsewhere(local_steps=3)
+    made.receive(B, hop(1, 1), ALL, 1.0)
+    assert hop_in(made.training_finished(ALL, 2.0))
+
+
+def test_what_was_trained_while_it_was_held_leaves_with_it() -> None:
+    made = elsewhere(local_steps=3)
+    made.receive(B, hop(1, 1), ALL, 1.0)
+    effects = made.local_steps(steps(3), ALL, 2.0)
+    _, left = hop_in(effects)
+    assert left.stream.model.item() == 3
+    assert left.stream.last_visit(A).steps == 3
+    assert of_kind(Rebase, effects)[0].model.item() == 3
+
+
+def test_a_visit_rebases_the_node_on_the_streams_model() -> None:
+    made = elsewhere()
+    made.local_steps(steps(2), ALL, 0.5)
+    (rebase,) = of_kind(Rebase, made.receive(B, hop(1, 1), ALL, 1.0))
+    assert rebase.model.item() == 2
+
+
+# --- receipts -----------------------------------------------------------------------------------
+
+
+def test_a_receipt_ends_the_wait_for_it_and_begins_the_wait_for_the_stream() -> None:
+    made = station(first_lost_seconds=9.0)
+    peer, left = hop_in(made.start(ALL, 0.0))
+    effects = made.receive(peer, receipt_for(left), ALL, 1.0)
+    assert made.outbound is None
+    assert [cancel.timer.kind for cancel in of_kind(CancelTimer, effects)] == [TimerKind.RECEIPT]
+    assert timer_set(effects, TimerKind.LOST) == 10.0
+
+
+def test_a_receipt_for_another_copy_is_none() -> None:
+    made = station()
+    peer, left = hop_in(made.start(ALL, 0.0))
+    other = Receipt(stream_id=STREAM, order=Order(left.stream.fence, 99), newest=left.stream.order)
+    assert made.receive(peer, other, ALL, 1.0) == []
+    assert made.outbound is not None
+
+
+def test_a_receipt_from_another_peer_is_none() -> None:
+    made = station()
+    peer, left = hop_in(made.start(ALL, 0.0))
+    (stranger,) = ALL - {peer}
+    made.receive(stranger, receipt_for(left), ALL, 1.0)
+    assert made.outbound is not None
+
+
+def test_no_receipt_and_the_copy_is_sent_again_to_the_same_peer() -> None:
+    made = station(first_receipt_seconds=2.0)
+    effects = made.start(ALL, 0.0)
+    peer, left = hop_in(effects)
+    assert timer_set(effects, TimerKind.RECEIPT) == 2.0
+    effects = made.timer_fired(TimerKind.RECEIPT, ALL, 2.0)
+    assert notices(effects) == [NoticeKind.RESENT]
+    assert hop_in(effects) == (peer, left)
+    assert timer_set(effects, TimerKind.RECEIPT) == 6.0  # twice as long
+
+
+def test_after_the_resends_it_goes_another_way_with_a_raised_fence() -> None:
+    made = station(resends=1)
+    peer, left = hop_in(made.start(ALL, 0.0))
+    made.timer_fired(TimerKind.RECEIPT, ALL, 3.0)
+    effects = made.timer_fired(TimerKind.RECEIPT, ALL, 9.0)
+    assert notices(effects) == [NoticeKind.REROUTED]
+    other, again = hop_in(effects)
+    assert {other} == ALL - {peer}
+    assert again.stream.fence == Fence(left.stream.fence.generation + 1, A)
+    assert again.stream.hop == left.stream.hop
+
+
+def test_a_dead_link_is_not_tried_again() -> None:
+    made = station()
+    peer, _ = hop_in(made.start(ALL, 0.0))
+    effects = made.timer_fired(TimerKind.RECEIPT, ALL - {peer}, 3.0)
+    assert notices(effects) == [NoticeKind.REROUTED]
+
+
+def test_with_no_link_at_all_it_waits_and_then_sends_again() -> None:
+    made = station()
+    peer, _ = hop_in(made.start(ALL, 0.0))
+    effects = made.timer_fired(TimerKind.RECEIPT, NOBODY, 3.0)
+    assert sent(effects) == []
+    assert timer_set(effects, TimerKind.RECEIPT) > 3.0
+    assert hop_in(made.link_up(peer, frozenset({peer}), 4.0))[0] == peer
+
+
+def test_only_a_first_attempt_teaches_how_long_receipts_take() -> None:
+    made = station()
+    peer, left = hop_in(made.start(ALL, 0.0))
+    made.timer_fired(TimerKind.RECEIPT, ALL, 3.0)
+    made.receive(peer, receipt_for(left), ALL, 3.1)
+    assert made.receipt_patience.smoothed_seconds is None  # Karn: which one was it for?
+
+
+# --- which copy counts ---------------------------------------------------------------------------
+
+
+def test_a_copy_that_came_before_is_dropped_and_the_receipt_says_what_is_known() -> None:
+    made = elsewhere(local_steps=9)
+    first = hop(1, 4)
+    made.receive(B, first, ALL, 1.0)
+    effects = made.receive(B, first, ALL, 2.0)
+    newest = Order(Fence(1, B), 5)
+    receipt = Receipt(stream_id=STREAM, order=first.stream.order, newest=newest)
+    assert effects == [Send(peer=B, message=receipt)]
+    assert (made.counters.stale_drops, made.counters.visits) == (1, 1)
+
+
+def test_a_copy_below_a_known_fence_is_dropped() -> None:
+    made = elsewhere()
+    made.receive(C, Sighting(stream_id=STREAM, newest=Order(Fence(3, C), 2)), ALL, 1.0)
+    effects = made.receive(B, hop(2, 50), ALL, 2.0)
+    (send,) = of_kind(Send, effects)
+    assert isinstance(send.message, Receipt)
+    assert send.message.newest.fence == Fence(3, C)
+    assert made.counters.visits == 0
+
+
+def test_of_two_fences_of_one_generation_the_higher_node_wins() -> None:
+    made = elsewhere(local_steps=9)
+    made.receive(B, hop(2, 9, node=B), ALL, 1.0)
+    made.receive(C, hop(2, 1, node=C), ALL, 2.0)
+    assert made.kept.fence == Fence(2, C)
+    made.receive(B, hop(2, 99, node=B), ALL, 3.0)
+    assert made.kept.fence == Fence(2, C)
+
+
+def test_a_receipt_tells_the_sender_of_a_higher_fence() -> None:
+    made = station()
+    peer, left = hop_in(made.start(ALL, 0.0))
+    made.receive(peer, receipt_for(left, newest=Order(Fence(8, C), 1)), ALL, 1.0)
+    assert made.highest == Fence(8, C)
+    assert made.newest == Order(Fence(8, C), 0)
+
+
+def test_a_newer_copy_ends_the_wait_for_a_receipt() -> None:
+    made = station(local_steps=1)
+    made.start(ALL, 0.0)
+    made.local_steps(steps(1), ALL, 0.5)
+    assert made.outbound is not None
+    made.receive(C, hop(7, 1), ALL, 1.0)
+    assert made.outbound is None
+    assert made.held
+
+
+# --- the stream is lost --------------------------------------------------------------------------
+
+
+def test_a_stream_that_stays_away_is_asked_for() -> None:
+    effects = elsewhere().timer_fired(TimerKind.LOST, ALL, 30.0)
+    assert sent(effects) == [(B, "Inquiry"), (C, "Inquiry")]
+    assert timer_set(effects, TimerKind.ANSWERS) > 30.0
+
+
+def test_an_inquiry_is_answered_with_the_newest_copy_known() -> None:
+    made = elsewhere(local_steps=9)
+    made.receive(B, hop(1, 4), ALL, 1.0)
+    (send,) = of_kind(Send, made.receive(C, Inquiry(stream_id=STREAM), ALL, 2.0))
+    newest = Order(Fence(1, B), 5)
+    assert send == Send(peer=C, message=Sighting(stream_id=STREAM, newest=newest))
+
+
+def test_whoever_knows_that_a_neighbor_has_a_newer_copy_waits_longer() -> None:
+    made = elsewhere(first_lost_seconds=30.0)
+    made.timer_fired(TimerKind.LOST, ALL, 30.0)
+    made.receive(B, Sighting(stream_id=STREAM, newest=Order(Fence(1, B), 4)), ALL, 30.5)
+    effects = made.timer_fired(TimerKind.ANSWERS, ALL, 33.0)
+    assert timer_set(effects, TimerKind.LOST) == 93.0
+    assert made.counters.reissues == 0
+
+
+def test_whoever_has_the_newest_copy_re_issues_it_above_all_others() -> None:
+    made = elsewhere()
+    made.timer_fired(TimerKind.LOST, ALL, 30.0)
+    for peer in ALL:
+        answer = Sighting(stream_id=STREAM, newest=made.newest)
+        made.receive(peer, answer, ALL, 30.5)
+    effects = made.timer_fired(TimerKind.ANSWERS, ALL, 33.0)
+    assert notices(effects) == [NoticeKind.REISSUED]
+    assert hop_in(effects)[1].stream.fence == Fence(1, A)
+
+
+def test_nobody_to_ask_is_no_reason_to_re_issue() -> None:
+    made = elsewhere()
+    effects = made.timer_fired(TimerKind.LOST, NOBODY, 30.0)
+    assert timer_set(effects, TimerKind.LOST) > 30.0
+    assert made.counters.reissues == 0
+
+
+def test_a_stream_that_comes_after_all_ends_the_search() -> None:
+    made = elsewhere(local_steps=9)
+    made.timer_fired(TimerKind.LOST, ALL, 30.0)
+    effects = made.receive(B, hop(1, 4), ALL, 31.0)
+    assert {cancel.timer.kind for cancel in of_kind(CancelTimer, effects)} == set(TimerKind)
+    assert made.timer_fired(TimerKind.ANSWERS, ALL, 33.0) == []
+
+
+def test_a_held_stream_is_not_lost() -> None:
+    made = elsewhere(local_steps=9)
+    made.receive(B, hop(1, 4), ALL, 1.0)
+    assert made.timer_fired(TimerKind.LOST, ALL, 99.0) == []
+
+
+def test_the_wait_for_the_stream_follows_its_tours() -> None:
+    made = elsewhere(lost_tours=3.0)
+    _, left = hop_in(made.receive(B, hop(1, 4), ALL, 1.0))
+    made.receive(made.outbound.peer if made.outbound else B, receipt_for(left), ALL, 1.5)
+    peer, left = hop_in(made.receive(B, hop(1, 9), ALL, 11.0))  # a tour of 10 s
+    effects = made.receive(peer, receipt_for(left), ALL, 12.0)
+    assert timer_set(effects, TimerKind.LOST) == 12.0 + 3 * (10 + 4 * 5)
+
+
+def test_a_re_issued_stream_begins_a_new_tour() -> None:
+    made = elsewhere(local_steps=9)
+    made.receive(B, hop(1, 4, tour=Tour(seen=EVERYONE), closing=True), ALL, 1.0)
+    made.local_steps(steps(9), ALL, 2.0)
+    made.outbound = None
+    made.local_steps(steps(9), ALL, 3.0)
+    made.timer_fired(TimerKind.LOST, ALL, 30.0)
+    made.timer_fired(TimerKind.ANSWERS, ALL, 33.0)
+    assert made.kept.tour.seen == {A}
+    assert not made.kept.closing
+
+
+# --- the end of the session ----------------------------------------------------------------------
+
+
+def closing_copy(hops: int, **fields: object) -> Hop:
+    """Return a copy on its last tour, which has everyone but A behind it."""
+    given = {"finished": EVERYONE, "tour": Tour(seen=ALL), "closing": True}
+    return hop(1, hops, **{**given, **fields})
+
+
+def finished_station() -> Station:
+    made = elsewhere()
+    made.training_finished(ALL, 0.5)
+    return made
+
+
+def test_the_last_tour_begins_when_all_have_finished() -> None:
+    _, left = hop_in(finished_station().receive(B, closing_copy(9, closing=False), ALL, 1.0))
+    assert left.stream.closing
+    assert left.stream.tour.seen == {A}
+
+
+def test_no_last_tour_begins_while_anyone_trains() -> None:
+    copy = closing_copy(9, closing=False, finished=EVERYONE - {C})
+    _, left = hop_in(finished_station().receive(B, copy, ALL, 1.0))
+    assert not left.stream.closing
+
+
+def test_a_complete_last_tour_closes_the_stream_and_says_so_to_all() -> None:
+    made = finished_station()
+    effects = made.receive(B, closing_copy(9), ALL, 1.0)
+    assert sent(effects) == [(B, "Receipt"), (B, "Close"), (C, "Close")]
+    assert of_kind(StreamClosed, effects) == [StreamClosed(stream_id=STREAM)]
+    assert made.closed
+
+
+def test_news_on_the_last_tour_mean_one_more() -> None:
+    made = elsewhere()
+    made.local_steps(steps(1), ALL, 0.2)
+    made.training_finished(ALL, 0.5)
+    _, left = hop_in(made.receive(B, closing_copy(9), ALL, 1.0))
+    assert not made.closed
+    assert left.stream.closing  # a new last tour
+    assert left.stream.tour.seen == {A}
+
+
+def test_a_close_is_passed_on_once() -> None:
+    made = finished_station()
+    close = Close(stream_id=STREAM, order=Order(Fence(1, B), 9))
+    effects = made.receive(B, close, ALL, 1.0)
+    assert sent(effects) == [(C, "Close")]
+    assert of_kind(StreamClosed, effects)
+    assert made.receive(C, close, ALL, 2.0) == []
+
+
+def test_a_close_of_an_outranked_copy_is_none() -> None:
+    made = finished_station()
+    made.receive(C, Sighting(stream_id=STREAM, newest=Order(Fence(3, C), 2)), ALL, 1.0)
+    close = Close(stream_id=STREAM, order=Order(Fence(1, B), 99))
+    assert made.receive(B, close, ALL, 2.0) == []
+    assert not made.closed
+
+
+def test_a_closed_node_answers_inquiries_with_close() -> None:
+    made = finished_station()
+    made.receive(B, closing_copy(9), ALL, 1.0)
+    (send,) = of_kind(Send, made.receive(C, Inquiry(stream_id=STREAM), ALL, 2.0))
+    assert send.message == Close(stream_id=STREAM, order=made.kept.order)
+
+
+def test_a_closed_node_does_nothing_more_by_itself() -> None:
+    made = finished_station()
+    made.receive(B, closing_copy(9), ALL, 1.0)
+    assert all(made.timer_fired(kind, ALL, 99.0) == [] for kind in TimerKind)
+    assert made.link_up(B, ALL, 99.0) == []
+
+
+def test_a_newer_copy_reopens_what_was_closed() -> None:
+    made = finished_station()
+    made.receive(B, closing_copy(9), ALL, 1.0)
+    assert hop_in(made.receive(C, hop(2, 3, node=C), ALL, 2.0))
+    assert not made.closed
+
+
+# --- what outlives a session ---------------------------------------------------------------------
+
+
+def test_the_state_carries_account_copy_and_fence_to_the_next_session() -> None:
+    made = elsewhere(local_steps=9)
+    made.local_steps(steps(2), ALL, 0.5)
+    made.receive(B, closing_copy(4), ALL, 1.0)
+    again = Station(made.config, STREAM, made.state)
+    assert (again.account, again.highest) == (made.account, made.highest)
+    assert again.kept.order == made.kept.order
+    assert (again.kept.tour, again.kept.finished, again.kept.closing) == (Tour(), set(), False)
+
+
+def test_a_state_below_its_own_copy_is_refused() -> None:
+    with pytest.raises(ValueError, match="below the kept"):
+        StationState(account=account(), kept=stream(fence=Fence(2, B)), highest=Fence(1, B))
