@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
+import time
 from dataclasses import asdict
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
@@ -59,7 +59,7 @@ def _hello(message: Message, context: Context, record: ConfigRecord, store: Node
     memory = _load_or_none(store)
     if memory is None:
         arrays = message.content.array_records[str(record[Key.ARRAYS])]
-        memory = first_record(arrays, life=secrets.randbits(31) + 1)
+        memory = first_record(arrays, life=new_life())
         store.save(memory)
     hello = _introduce(context, memory, store, insecure=bool(record[Key.INSECURE]))
     return _reply(message, {Key.HELLO: hello.to_json()})
@@ -103,7 +103,7 @@ def _train(
     from flwr_digest.clients.participation import Participation  # needs torch; the rest does not
 
     plan = Plan.from_json(str(record[Key.PLAN]))
-    memory = _memory(store)
+    memory = store.begin_session(new_life())
     identity = None if plan.insecure else store.load_identity()
     participation = Participation(
         node_id=NodeId(context.node_id),
@@ -144,6 +144,11 @@ def _collect(message: Message, record: ConfigRecord, store: NodeStore) -> Messag
         {str(record[Key.ARRAYS]): arrays, RECORD: ConfigRecord({Key.PHASE.value: Phase.COLLECT})}
     )
     return Message(content, reply_to=message)
+
+
+def new_life() -> int:
+    """Return a number for a new account, above all that this node has used: the Unix time."""
+    return int(time.time())
 
 
 def _memory(store: NodeStore) -> NodeRecord:

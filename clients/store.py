@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -15,7 +16,7 @@ from flwr_digest.clients.record import NodeRecord
 from flwr_digest.core.account import Account, Applied
 from flwr_digest.core.ids import Fence, NodeId, StreamId
 from flwr_digest.core.layout import Layout
-from flwr_digest.core.station import StationState
+from flwr_digest.core.station import StationState, reopened
 from flwr_digest.core.stream import Stream, Visit
 from flwr_digest.errors import StateError
 from flwr_digest.overlay.identity import Identity
@@ -44,6 +45,7 @@ class NodeStore:
         self.folder = home / f"{run_id:x}" / f"{node_id:x}"
         self._state = self.folder / "state.npz"
         self._key = self.folder / "key.pem"
+        self._open = self.folder / "session-open"
 
     def save(self, record: NodeRecord) -> None:
         """Write the memory; the old one stays whole until the new one is."""
@@ -72,6 +74,27 @@ class NodeStore:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._state)
+        self._open.unlink(missing_ok=True)
+
+    def begin_session(self, life: int) -> NodeRecord:
+        """Return the memory for a session that now begins, and that `save` will end.
+
+        Where the last session was never saved, this process was killed in it: streams have taken
+        up work that the memory knows nothing of. Then the accounts are opened anew, under `life`.
+
+        Raises
+        ------
+        StateError
+            There is no memory of this run, or it is torn or foreign.
+        """
+        record = self.load()
+        if record is None:
+            raise StateError(f"this node has no model of this run yet (looked in {self.folder})")
+        if self._open.exists():
+            states = {stream: reopened(state, life) for stream, state in record.states.items()}
+            record = replace(record, states=states)
+        self._open.touch()
+        return record
 
     def load(self) -> NodeRecord | None:
         """Return the memory; None where this node has none of this run.
@@ -126,7 +149,9 @@ def _state_to_json(state: StationState) -> dict[str, Any]:
     return {
         "life": account.life,
         "steps": account.steps,
-        "applied": {str(n): [entry.hop, entry.steps] for n, entry in account.applied.items()},
+        "applied": {
+            str(n): [entry.hop, entry.steps, entry.previous] for n, entry in account.applied.items()
+        },
         "fence": list(kept.fence),
         "hop": kept.hop,
         "visits": {
@@ -162,8 +187,10 @@ def _state_from(
         for node, (life, number, hop, steps) in fields["visits"].items()
     }
     applied = {
-        int(n): Applied(hop=hop, steps=steps, own=arrays[f"{stream}/applied/{n}"])
-        for n, (hop, steps) in fields["applied"].items()
+        int(n): Applied(
+            hop=hop, steps=steps, own=arrays[f"{stream}/applied/{n}"], previous=previous
+        )
+        for n, (hop, steps, previous) in fields["applied"].items()
     }
     own = arrays[f"{stream}/own"]
     return StationState(

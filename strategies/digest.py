@@ -25,6 +25,9 @@ from flwr_digest.strategies.options import Options
 from flwr_digest.strategies.planning import check_hellos, freshest, make_plans
 from flwr_digest.strategies.replies import Replies, sort_replies
 
+REPLY_IN_TIME = 0.9
+"""Share of a round's timeout that a session may take: a guess; the rest is for the reply."""
+
 
 class Digest(FedAvg):
     """DIGEST as a Flower strategy: nodes learn from streams that they pass on among themselves.
@@ -45,9 +48,9 @@ class Digest(FedAvg):
         The pace H: how many local steps a node makes before it lets the stream go on; fewer are
         fresher, and cost more bytes; 0: as fast as the links allow. 20: measured on digits, see
         the README.
-    session_seconds : float, default 3600
-        Longest time, in seconds, that a node stays in one round. As long as Flower's own default
-        timeout of a round.
+    session_seconds : float, optional
+        Longest time, in seconds, that a node stays in one round; then it leaves, whatever it still
+        waits for. By default nine tenths of `start`'s timeout, so that its reply comes in time.
     insecure : bool, default False
         Plaintext between the nodes. Otherwise mutual TLS with certificates of this round, which
         the nodes make themselves; there is no falling back from one to the other.
@@ -70,7 +73,7 @@ class Digest(FedAvg):
         *args: Any,  # noqa: ANN401 (FedAvg's own, whichever its version has)
         topology: str = "small-world",
         local_steps: int = 20,
-        session_seconds: float = 3600.0,
+        session_seconds: float | None = None,
         insecure: bool = False,
         seed: int = 0,
         **kwargs: Any,  # noqa: ANN401
@@ -134,7 +137,8 @@ class Digest(FedAvg):
         members = self._gather(sorted(map(NodeId, node_ids)), arrays)
         check_hellos(members)
         session = f"{server_round}-{secrets.token_hex(8)}"
-        plans = make_plans(members, self.options, session)
+        seconds = self.options.session_seconds or self._timeout_seconds * REPLY_IN_TIME
+        plans = make_plans(members, self.options, session, seconds)
         config["server-round"] = server_round
         self._sent = [
             self._message(

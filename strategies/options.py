@@ -20,8 +20,8 @@ class Options:
     local_steps : int
         The pace H: local steps that a node makes between two departures of a stream. 0: as fast
         as the links allow.
-    session_seconds : float
-        Longest time a node stays in one round, in seconds.
+    session_seconds : float or None
+        Longest time a node stays in one round, in seconds; None: the broker's choice.
     insecure : bool
         Plaintext between nodes instead of mutual TLS.
     seed : int
@@ -35,7 +35,7 @@ class Options:
 
     topology: str
     local_steps: int
-    session_seconds: float
+    session_seconds: float | None
     insecure: bool
     seed: int
 
@@ -43,7 +43,6 @@ class Options:
         check_topology_name(self.topology)
         if self.local_steps < 0:
             raise ConfigError(f"local_steps={self.local_steps}: it must be 0 or more")
-        if not (math.isfinite(self.session_seconds) and self.session_seconds > 0):
-            raise ConfigError(
-                f"session_seconds={self.session_seconds}: it must be a number of seconds above 0"
-            )
+        seconds = self.session_seconds
+        if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+            raise ConfigError(f"session_seconds={seconds}: it must be a number above 0")

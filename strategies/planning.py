@@ -53,7 +53,7 @@ def _check_slots(hellos: Mapping[NodeId, Hello]) -> None:
 
 
 def make_plans(
-    hellos: Mapping[NodeId, Hello], options: Options, session: str
+    hellos: Mapping[NodeId, Hello], options: Options, session: str, session_seconds: float
 ) -> dict[NodeId, Plan]:
     """Return each node's plan.
 
@@ -65,6 +65,8 @@ def make_plans(
         How streams travel.
     session : str
         Names the session.
+    session_seconds : float
+        Longest time a node stays in it.
     """
     topology = {
         NodeId(node): frozenset(map(NodeId, near))
@@ -85,7 +87,7 @@ def make_plans(
             local_steps=options.local_steps,
             seed=options.seed,
             generation=generation,
-            session_seconds=options.session_seconds,
+            session_seconds=session_seconds,
             insecure=options.insecure,
         )
         for node in hellos

@@ -18,17 +18,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flwr_digest.core.ids import NodeId
-from flwr_digest.core.stream import NEVER, Stream, Visit
+from flwr_digest.core.stream import Stream, Visit
 from flwr_digest.core.vector import Vector
+
+LEAST_HISTORY = 16
+"""Visits that may be remembered however few members there are: a guess, see `most_history`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Applied:
-    """What a node had given a stream in total at one visit."""
+    """What a node had given a stream in total at one visit.
+
+    `previous` is the number of the visit before in the history of the copy that came then. Copies
+    that were re-issued have different histories, and hops tell early from late only within one.
+    """
 
     hop: int
     steps: int
     own: Vector
+    previous: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,12 +46,14 @@ class Account:
     Attributes
     ----------
     life : int
-        Tells this account from any other that the node has opened before it lost its state: a
-        visit noted under another life says nothing about this account.
+        Tells this account from any other that the node has opened: a later one has a higher life.
+        Above 0.
     own : Vector
-        Weighted sum of the displacements of all local steps so far, shape ``[d]``.
+        Weighted sum of the displacements of all local steps, shape ``[d]``, up to a constant:
+        only differences between `own` and `applied` matter, so what is no longer needed of it is
+        taken off both, and rounding does not grow with the length of the run.
     steps : int
-        How many local steps `own` contains.
+        How many local steps were made in this life.
     applied : mapping of int to Applied
         By visit number: `own` as it was then. Holds what surviving copies may refer to.
     """
@@ -57,6 +67,11 @@ class Account:
     def latest(self) -> int:
         """The number of the latest visit."""
         return max(self.applied)
+
+    @property
+    def unshared_steps(self) -> int:
+        """How many local steps no visit has taken up yet."""
+        return self.steps - self.applied[self.latest].steps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,9 +91,8 @@ class Settlement:
 def open_account(like: Vector, life: int) -> Account:
     """Return the account of a node that has given nothing yet; `like` gives shape and dtype."""
     nothing = np.zeros_like(like)
-    return Account(
-        life=life, own=nothing, steps=0, applied={0: Applied(hop=0, steps=0, own=nothing)}
-    )
+    first = Applied(hop=0, steps=0, own=nothing, previous=0)
+    return Account(life=life, own=nothing, steps=0, applied={0: first})
 
 
 def contribute(account: Account, displacement: Vector, steps: int, weight: float) -> Account:
@@ -96,39 +110,86 @@ def settle(account: Account, stream: Stream, node: NodeId, members: Iterable[Nod
         The new account and the stream one hop on. The node's model becomes the stream's.
     """
     last = stream.last_visit(node)
-    last = last if last.life == account.life else NEVER
-    known = account.applied.get(last.number)
+    known = _what_it_holds(account, last)
     model = stream.model if known is None else stream.model + (account.own - known.own)
-    forfeited = account.steps - last.steps if known is None else 0
-    hop, number = stream.hop + 1, account.latest + 1
+    hop, number = stream.hop + 1, max(account.latest, last.number) + 1
+    entry = Applied(
+        hop=hop,
+        steps=account.steps,
+        own=account.own,
+        previous=last.number if last.life == account.life else 0,
+    )
     visit = Visit(life=account.life, number=number, hop=hop, steps=account.steps)
     stream = replace(stream, model=model, hop=hop, visits={**stream.visits, node: visit})
-    entry = Applied(hop=hop, steps=account.steps, own=account.own)
-    applied = prune({**account.applied, number: entry}, stream, members)
+    applied = prune({**account.applied, number: entry}, stream, node, members)
+    settled = replace(account, applied=applied)
     return Settlement(
-        account=replace(account, applied=applied),
+        account=settled if 0 in applied else _without_common_part(settled),
         stream=stream,
         news=known is None or known.steps != account.steps,
-        forfeited_steps=forfeited,
+        forfeited_steps=0 if known is not None else _given_up(account, last),
     )
 
 
+def _what_it_holds(account: Account, last: Visit) -> Applied | None:
+    """Return what a copy holds of this account's work; None where that cannot be told any more."""
+    if last.life < account.life:  # the copy was here before this account was opened, or never
+        return account.applied.get(0)
+    if last.life > account.life:  # this account is an old one that was put back
+        return None
+    known = account.applied.get(last.number)
+    if known is None or (known.hop, known.steps) != (last.hop, last.steps):
+        return None  # pruned, or of a state that was put back
+    return known
+
+
+def _given_up(account: Account, last: Visit) -> int:
+    """Return how many steps a visit gives up at most."""
+    held = last.steps if last.life == account.life else 0
+    return max(account.steps - held, account.unshared_steps)
+
+
+def _without_common_part(account: Account) -> Account:
+    """Take off what the oldest entry has in common with all later ones, and with `own`."""
+    common = account.applied[min(account.applied)].own
+    applied = {n: replace(e, own=e.own - common) for n, e in account.applied.items()}
+    return replace(account, own=account.own - common, applied=applied)
+
+
 def prune(
-    applied: Mapping[int, Applied], stream: Stream, members: Iterable[NodeId]
+    applied: Mapping[int, Applied], stream: Stream, node: NodeId, members: Iterable[NodeId]
 ) -> dict[int, Applied]:
-    """Forget what no surviving copy can ask for.
+    """Forget what no surviving copy can ask for, after a visit of `stream` to `node`.
 
     Each member keeps the copy that it was last visited by, so no copy in this stream's history is
     older than the *watermark*, the oldest of those hops: what lies before it can go. A member
     that stays away holds the watermark back; so that the history stays bounded all the same, past
-    twice the number of members only those entries are kept that a member's copy refers to.
+    `most_history` only those entries are kept that a member's copy refers to.
     """
     hops = [stream.last_visit(member).hop for member in members]
-    base = max((n for n, entry in applied.items() if entry.hop <= min(hops)), default=0)
+    chain = _chain(applied, stream.last_visit(node).number)
+    base = _last_before(applied, chain, min(hops))
     kept = {n: entry for n, entry in applied.items() if n >= base}
-    if len(kept) <= 2 * len(hops):
+    if len(kept) <= most_history(len(hops)):
         return kept
-    needed = {max(kept)}
-    for hop in hops:
-        needed.add(max((n for n, entry in kept.items() if entry.hop <= hop), default=min(kept)))
+    needed = {_last_before(kept, chain, hop) for hop in hops} | {max(kept)}
     return {n: kept[n] for n in sorted(needed)}
+
+
+def most_history(members: int) -> int:
+    """Return how many visits a node remembers at most, with so many members."""
+    return max(2 * members, LEAST_HISTORY)
+
+
+def _chain(applied: Mapping[int, Applied], number: int) -> list[int]:
+    """Return the visits in the history of the copy whose last visit here was `number`."""
+    chain = [number]
+    while chain[-1] != 0 and (previous := applied[chain[-1]].previous) in applied:
+        chain.append(previous)
+    return chain
+
+
+def _last_before(applied: Mapping[int, Applied], chain: Iterable[int], hop: int) -> int:
+    """Return the last visit of a chain that was made at `hop` or before, or else its first."""
+    held = [number for number in chain if number in applied]
+    return next((number for number in held if applied[number].hop <= hop), held[-1])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flwr_digest.core.ids import NodeId, StreamId
-from flwr_digest.core.walk import Topology
+from flwr_digest.core.walk import Topology, reachable
 from flwr_digest.errors import ConfigError
 
 
@@ -63,6 +63,8 @@ class NodeConfig:
     def __post_init__(self) -> None:
         if self.node_id not in self.topology:
             raise ConfigError(f"node {self.node_id} is not in its own topology")
+        if not self.streams:
+            raise ConfigError("there is no stream in the plan: at least one must be")
         for stream_id, start in self.streams.items():
             if start not in self.topology:
                 raise ConfigError(f"stream {stream_id} starts at node {start}: not in the topology")
@@ -70,12 +72,39 @@ class NodeConfig:
             raise ConfigError(f"weight is {self.weight}: it must be above 0 and at most 1")
         if self.local_steps < 0:
             raise ConfigError(f"local_steps is {self.local_steps}: it must be 0 or more")
-        for name in ("first_receipt_seconds", "first_lost_seconds", "lost_tours"):
+        for name in ("first_receipt_seconds", "first_lost_seconds"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"{name} is {value}: it must be a number above 0")
+                raise ConfigError(f"{name} is {value}: it must be a number of seconds above 0")
+        if not (math.isfinite(self.lost_tours) and self.lost_tours >= 1):
+            raise ConfigError(f"lost_tours is {self.lost_tours}: it must be 1 or more")
+        for name in ("resends", "generation"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+        check_topology(self.topology)
 
     @property
     def neighbors(self) -> frozenset[NodeId]:
         """The nodes that this one has a link to."""
         return self.topology[self.node_id]
+
+
+def check_topology(topology: Topology) -> None:
+    """Check that a topology is symmetric, connected and without loops.
+
+    Raises
+    ------
+    ConfigError
+        It is not; names a node where it breaks.
+    """
+    for node, neighbors in topology.items():
+        for peer in neighbors:
+            if peer == node:
+                raise ConfigError(f"the topology links node {node} with itself")
+            if node not in topology.get(peer, frozenset()):
+                raise ConfigError(
+                    f"the topology links {node} with {peer}, but not {peer} with {node}"
+                )
+    start = min(topology)
+    if apart := set(topology) - reachable(topology, start, frozenset()):
+        raise ConfigError(f"the topology is not connected: no way from {start} to {min(apart)}")

@@ -16,6 +16,7 @@ class TimerKind(Enum):
     RECEIPT = "receipt"  # a hop to be acknowledged
     LOST = "lost"  # a stream to come by again
     ANSWERS = "answers"  # the neighbors to answer an inquiry
+    MISSING = "missing"  # members that cannot be reached to come back, before the last tour
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

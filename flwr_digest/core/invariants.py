@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 import numpy as np
 
+from flwr_digest.core.account import most_history
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.node import Node
 from flwr_digest.core.station import Station
@@ -104,7 +105,8 @@ def check_station(station: Station) -> None:
     account, kept = station.account, station.kept
     visit = kept.last_visit(station.config.node_id)
     assert account.applied[account.latest].steps <= account.steps, "more applied than done"
-    assert len(account.applied) <= 2 * len(station.config.topology) + 1, "history without bound"
+    bound = most_history(len(station.config.topology))
+    assert len(account.applied) <= bound, "the history grows without bound"
     assert kept.fence <= station.highest, "the kept copy outranks the highest fence seen"
     assert not (station.held and station.outbound), "the stream is both here and on its way"
     if visit.life == account.life:

@@ -38,6 +38,7 @@ from flwr_digest.core.patience import Patience
 from flwr_digest.core.stream import Stream, Tour
 from flwr_digest.core.vector import Vector
 from flwr_digest.core.walk import next_hop, note_links, reachable
+from flwr_digest.errors import LocalProtocolError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +54,9 @@ class Outbound:
 class StationState:
     """What outlives a session, and a restart: the account, and the last copy of the stream here.
 
-    `highest` is the highest fence seen; a copy below it is dead.
+    `highest` is the highest fence seen; a copy below it is dead. Whoever may crash and come back
+    with a saved state saves it before the effects that came with it are carried out; one that
+    comes back with an older state must open a new account (see `reopened`), or it gives work up.
     """
 
     account: Account
@@ -62,7 +65,9 @@ class StationState:
 
     def __post_init__(self) -> None:
         if self.highest < self.kept.fence:
-            raise ValueError(f"highest fence {self.highest} is below the kept {self.kept.fence}")
+            raise LocalProtocolError(
+                f"highest fence {self.highest} is below the kept copy's {self.kept.fence}"
+            )
 
 
 def first_state(stream_id: StreamId, initial: Vector, life: int) -> StationState:
@@ -72,6 +77,15 @@ def first_state(stream_id: StreamId, initial: Vector, life: int) -> StationState
     """
     kept = Stream(stream_id=stream_id, model=initial)
     return StationState(account=open_account(initial, life), kept=kept, highest=kept.fence)
+
+
+def reopened(state: StationState, life: int) -> StationState:
+    """Return the state of a node that has lost track of what it gave since: a new account.
+
+    What it had given stays in the stream; what it had not yet given is lost. `life` must be above
+    all that this node has used.
+    """
+    return replace(state, account=open_account(state.kept.model, life))
 
 
 @dataclass(kw_only=True, slots=True)
@@ -90,6 +104,9 @@ class Counters:
 class Station:
     """The part of a node that deals with one stream.
 
+    `kept` is always the newest copy that was here: while `held`, the stream itself; after that the
+    copy that left. With `closed` and `held`, the stream is parked here until the next session.
+
     Every method that changes something returns the effects to carry out, in order.
     """
 
@@ -107,8 +124,11 @@ class Station:
         self.receipt_patience = Patience(first_seconds=config.first_receipt_seconds)
         self.tour_patience = Patience(first_seconds=config.first_lost_seconds)
         self._left_at: float | None = None  # when the stream last left; None before
-        self._steps_when_left = state.account.steps
-        self._newer_known = False  # a neighbor has answered with a newer copy
+        self._steps_when_left = state.account.steps  # or when the session began
+        self._asked_about = state.kept.order  # the copy that an inquiry compares with
+        self._answers: dict[NodeId, Order] = {}
+        self._missing_until: float | None = None  # how long the last tour waits for members
+        self._close_heard: Close | None = None  # the others have ended; this node still trains
 
     @property
     def state(self) -> StationState:
@@ -132,6 +152,8 @@ class Station:
     def training_finished(self, live: frozenset[NodeId], now: float) -> list[Effect]:
         """Note that there will be no more local steps; a stream that waits for some may leave."""
         self.finished = True
+        if self._close_heard is not None:
+            return self._close_arrived(self._close_heard, live)
         return self.try_to_leave(live, now)
 
     # --- messages ---------------------------------------------------------------------------
@@ -148,15 +170,15 @@ class Station:
             case Inquiry():
                 return [self._send(peer, self._answer())]
             case Sighting(newest=newest):
-                self._newer_known |= newest > self.newest
+                self._answers[peer] = newest
                 self.highest = max(self.highest, newest.fence)
                 return []
-            case Close(order=order):
-                return self._close(live - {peer}) if order.fence >= self.highest else []
+            case Close():
+                return self._close_arrived(message, live - {peer})
 
     @property
     def newest(self) -> Order:
-        """The newest copy that this node knows of."""
+        """The newest copy that this node knows of; of one only heard of, no more than its fence."""
         return max(self.kept.order, Order(self.highest, 0))
 
     def _hop_arrived(
@@ -165,14 +187,13 @@ class Station:
         if stream.fence < self.highest or stream.order <= self.kept.order:
             self.counters.stale_drops += 1
             return [self._receipt_for(peer, stream)]
-        effects: list[Effect] = [
-            CancelTimer(timer=self._timer(kind))
-            for kind in (TimerKind.RECEIPT, TimerKind.LOST, TimerKind.ANSWERS)
-        ]
+        effects: list[Effect] = [CancelTimer(timer=self._timer(kind)) for kind in TimerKind]
         if self._left_at is not None:
             self.tour_patience = self.tour_patience.observed(now - self._left_at)
         self.outbound = None
         self.closed = False  # what closed the session here was an older copy
+        self._close_heard = None
+        self._missing_until = None
         self.highest = stream.fence
         effects += self._visit(stream)
         effects.append(self._receipt_for(peer, stream))
@@ -207,7 +228,7 @@ class Station:
         finished = stream.finished | me if self.finished else stream.finished - me
         tour = replace(stream.tour, seen=stream.tour.seen | me)
         # A last tour that finds something new cannot be the last: those before have not got it.
-        closing = stream.closing and not settlement.news
+        closing = stream.closing and not settlement.news and self.finished
         self.kept = replace(settlement.stream, finished=finished, tour=tour, closing=closing)
         self.counters.visits += 1
         self.counters.forfeited_steps += settlement.forfeited_steps
@@ -224,15 +245,18 @@ class Station:
         """Send the held stream on, if the pace is kept and there is a neighbor to send it to."""
         if not self.held or self.closed:
             return []
+        if self.kept.fence < self.highest:  # outranked while it was here
+            self.held = False
+            return [self._await_stream(now)]
+        tour = note_links(self.kept.tour, self.config.node_id, self.config.neighbors, live)
+        if len(reachable(self.config.topology, self.config.node_id, tour.dead_links)) == 1:
+            return self._wait_alone(live, now)
         goal = self._steps_when_left + self.config.local_steps
         if self.account.steps < goal and not self.finished:
             return [AwaitSteps(stream_id=self.stream_id, steps=goal)]
         effects: list[Effect] = []
         if self._has_news():
             effects += self._visit(self.kept)
-        tour = note_links(self.kept.tour, self.config.node_id, self.config.neighbors, live)
-        if len(reachable(self.config.topology, self.config.node_id, tour.dead_links)) == 1:
-            return effects  # alone: wait for a link
         peer = self._choose(tour)
         if peer is None:
             return effects + self._tour_completed(live, now)
@@ -248,9 +272,31 @@ class Station:
         if self.kept.closing:
             return self._close(live)
         closing = self.kept.tour.seen <= self.kept.finished
+        if closing and self.kept.tour.seen < set(self.config.topology):
+            effects = self._wait_for_missing(now)
+            if effects:
+                return effects
+        self._missing_until = None
         tour = Tour(seen=frozenset({self.config.node_id}))
         self.kept = replace(self.kept, tour=tour, closing=closing)
         return self.try_to_leave(live, now)
+
+    def _wait_for_missing(self, now: float) -> list[Effect]:
+        """Give members that could not be reached a last chance, once; empty when it is over."""
+        if self._missing_until is None:
+            self._missing_until = now + self.tour_patience.wait_seconds
+        if now >= self._missing_until:
+            return []
+        return [SetTimer(timer=self._timer(TimerKind.MISSING), at=self._missing_until)]
+
+    def _wait_alone(self, live: frozenset[NodeId], now: float) -> list[Effect]:
+        """Without a link: wait for one; with nothing left to wait for, the session is over."""
+        if not self.finished:
+            self._missing_until = None
+            return []
+        effects = self._visit(self.kept) if self._has_news() else []
+        waiting = self._wait_for_missing(now) if len(self.config.topology) > 1 else []
+        return effects + (waiting or self._close(live))
 
     def _choose(self, tour: Tour) -> NodeId | None:
         key = (self.config.seed, self.stream_id, self.kept.hop)
@@ -259,6 +305,7 @@ class Station:
     def _leave(self, peer: NodeId, tour: Tour, now: float) -> list[Effect]:
         self.kept = replace(self.kept, tour=tour)
         self.held = False
+        self._missing_until = None
         self._left_at = now
         self._steps_when_left = self.account.steps
         return self._send_kept(peer, attempts=1, now=now)
@@ -276,9 +323,11 @@ class Station:
 
     def timer_fired(self, kind: TimerKind, live: frozenset[NodeId], now: float) -> list[Effect]:
         """Deal with a wait that has ended without what was waited for."""
-        if self.closed or self.held:
+        if self.closed or self.held != (kind is TimerKind.MISSING):
             return []
         match kind:
+            case TimerKind.MISSING:
+                return self.try_to_leave(live, now)
             case TimerKind.RECEIPT:
                 return self._receipt_is_late(live, now)
             case TimerKind.LOST | TimerKind.ANSWERS if self.outbound is not None:
@@ -290,15 +339,20 @@ class Station:
 
     def link_up(self, peer: NodeId, live: frozenset[NodeId], now: float) -> list[Effect]:
         """A link has come: a stream that waited for one can go."""
-        if self.outbound is not None and self.outbound.peer == peer:
-            return self._receipt_is_late(live, now)
-        return self.try_to_leave(live, now)
+        out = self.outbound
+        if out is None:
+            return self.try_to_leave(live, now)
+        if out.peer == peer:
+            return self._resend(out, now)
+        return [] if out.peer in live else self._receipt_is_late(live, now)
 
     def _receipt_is_late(self, live: frozenset[NodeId], now: float) -> list[Effect]:
         out = self.outbound
         if out is None:
             return []
-        self.receipt_patience = self.receipt_patience.in_vain()
+        if self.kept.fence < self.highest:  # outranked on its way
+            self.outbound = None
+            return [self._await_stream(now)]
         if out.peer in live and out.attempts <= self.config.resends:
             return self._resend(out, now)
         detour = note_links(
@@ -311,11 +365,14 @@ class Station:
             return self._reroute(peer, detour, now)
         if out.peer in live:
             return self._resend(out, now)
+        if self.finished and now - out.sent_at > self._lost_after_seconds:
+            return self._close(live)  # no link at all for so long, and nothing left to do
         again = now + self.receipt_patience.wait_seconds
-        return [SetTimer(timer=self._timer(TimerKind.RECEIPT), at=again)]  # no link at all
+        return [SetTimer(timer=self._timer(TimerKind.RECEIPT), at=again)]
 
     def _resend(self, out: Outbound, now: float) -> list[Effect]:
         self.counters.resends += 1
+        self.receipt_patience = self.receipt_patience.in_vain()
         notice = self._notice(NoticeKind.RESENT, peer=out.peer)
         return [notice, *self._send_kept(out.peer, out.attempts + 1, now)]
 
@@ -327,25 +384,41 @@ class Station:
             *self._send_kept(peer, attempts=1, now=now),
         ]
 
-    def _await_stream(self, now: float) -> SetTimer:
+    @property
+    def _lost_after_seconds(self) -> float:
+        """How long the stream may stay away."""
         wait = self.tour_patience.wait_seconds
-        if self.tour_patience.smoothed_seconds is not None:
-            wait *= self.config.lost_tours
-        return SetTimer(timer=self._timer(TimerKind.LOST), at=now + wait)
+        measured = self.tour_patience.smoothed_seconds is not None
+        return wait * self.config.lost_tours if measured else wait
+
+    def _await_stream(self, now: float) -> SetTimer:
+        return SetTimer(timer=self._timer(TimerKind.LOST), at=now + self._lost_after_seconds)
 
     def _stream_is_late(self, live: frozenset[NodeId], now: float) -> list[Effect]:
-        if not live:
-            return [self._await_stream(now)]  # nobody to ask: more likely our links than the stream
-        self._newer_known = False
+        if not live and self.finished:
+            return self._close(live)  # no link for so long, and nothing left to do
+        if not live or self._still_on_first_tour():
+            return [self._await_stream(now)]
+        self._asked_about = self.newest
+        self._answers = {}
         wait = self.receipt_patience.wait_seconds
         return [
             *(self._send(peer, Inquiry(stream_id=self.stream_id)) for peer in sorted(live)),
             SetTimer(timer=self._timer(TimerKind.ANSWERS), at=now + wait),
         ]
 
+    def _still_on_first_tour(self) -> bool:
+        """Whether the pace alone explains that the stream has not come: nobody is done with it."""
+        made = self.account.steps - self._steps_when_left
+        return self._left_at is None and not self.finished and made < self.config.local_steps
+
     def _answers_are_in(self, live: frozenset[NodeId], now: float) -> list[Effect]:
         self.tour_patience = self.tour_patience.in_vain()
-        if self._newer_known:
+        newer_known = any(newest > self._asked_about for newest in self._answers.values())
+        # Silence proves nothing, a busy neighbor is silent too. And who was never visited keeps
+        # only the initial model: it would undo everything, so all its neighbors must have spoken.
+        heard = set(self._answers) >= live if self.kept.hop == 0 else bool(self._answers)
+        if newer_known or not heard:
             return [self._await_stream(now)]  # whoever has the newer copy will see to it
         self.counters.reissues += 1
         return [self._notice(NoticeKind.REISSUED), *self._reissue(live, now)]
@@ -360,6 +433,14 @@ class Station:
         return self.highest
 
     # --- small things -----------------------------------------------------------------------
+
+    def _close_arrived(self, close: Close, others: frozenset[NodeId]) -> list[Effect]:
+        if close.order.fence < self.highest:
+            return []  # a newer copy is about, and will close the session itself
+        if not self.finished:
+            self._close_heard = close
+            return []
+        return self._close(others)
 
     def _close(self, live: Iterable[NodeId]) -> list[Effect]:
         if self.closed:

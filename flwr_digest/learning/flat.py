@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import nn
 
@@ -65,15 +63,32 @@ class FlatModel:
 
     def __init__(self, model: nn.Module) -> None:
         self.layout = layout_of(model)
-        self._tensors = travelling_tensors(model)
-        devices = {tensor.device for tensor in self._tensors.values()}
+        self._model = model
+        tensors = travelling_tensors(model)
+        devices = {tensor.device for tensor in tensors.values()}
         if len(devices) != 1:
             raise ConfigError(f"the model is on {sorted(map(str, devices))}: put it on one device")
         self.vector = torch.empty(self.layout.size, dtype=torch.float32, device=devices.pop())
+        views = {
+            entry.name: self.vector[place].view(entry.shape) for entry, place in self.layout.parts()
+        }
+        # A tensor with several names (tied weights) has a place for each, as in `state_dict`, and
+        # lives in the first; the others echo it.
+        first_names: dict[int, str] = {}
+        self._homes = {
+            name: views[first_names.setdefault(id(tensor), name)]
+            for name, tensor in tensors.items()
+        }
+        self._echoes = [
+            (view, self._homes[name])
+            for name, view in views.items()
+            if view is not self._homes[name]
+        ]
+        self._variances = [view for name, view in views.items() if name.endswith("running_var")]
         with torch.no_grad():
-            for tensor, view in self._pairs():
-                view.copy_(tensor)
-                tensor.data = view
+            for name, tensor in tensors.items():
+                views[name].copy_(tensor)
+                tensor.data = self._homes[name]
 
     def check(self) -> None:
         """Check that the model still lives in the vector.
@@ -84,19 +99,21 @@ class FlatModel:
             Someone has given a tensor new storage, such as `load_state_dict(assign=True)` or
             `.to(...)` does: from then on the streams would learn nothing from it.
         """
-        for (entry, _), (tensor, view) in zip(self.layout.parts(), self._pairs(), strict=True):
-            if tensor.data_ptr() != view.data_ptr():
+        tensors = self._model.state_dict(keep_vars=True)
+        for name, home in self._homes.items():
+            tensor = tensors.get(name)
+            if tensor is None or tensor.data_ptr() != home.data_ptr():
                 raise ConfigError(
-                    f"{entry.name} was moved after attach(): attach once the model is loaded and "
+                    f"{name} was moved after attach(): attach once the model is loaded and "
                     "on its device, and load with plain load_state_dict()"
                 )
 
     def repair(self) -> None:
-        """Put right what adding displacements can break: a running variance below zero."""
-        for (entry, _), (_, view) in zip(self.layout.parts(), self._pairs(), strict=True):
-            if entry.name.endswith("running_var"):
-                view.clamp_(min=0.0)
+        """Put right what a step or a sum of displacements can break.
 
-    def _pairs(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for (entry, place), tensor in zip(self.layout.parts(), self._tensors.values(), strict=True):
-            yield tensor, self.vector[place].view(entry.shape)
+        A running variance is not below zero, and a tensor has one value under all its names.
+        """
+        for variance in self._variances:
+            variance.clamp_(min=0.0)
+        for echo, home in self._echoes:
+            echo.copy_(home)

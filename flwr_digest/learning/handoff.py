@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Lock
 
-import numpy as np
 import torch
 
 from flwr_digest.core.trainer import Taken
@@ -42,8 +41,8 @@ class Handoff:
     def bind(self, vector: torch.Tensor, repair: Callable[[], None] = lambda: None) -> None:
         """Begin with the flat vector that the model's parameters are views of, shape ``[d]``.
 
-        `repair` is called after each move to a new base (see `FlatModel.repair`); what it changes
-        counts as part of the next step's displacement.
+        `repair` is called after each step and each move to a new base (see `FlatModel.repair`);
+        what it changes counts as part of the displacement.
         """
         with self._lock:
             self._vector = vector
@@ -58,6 +57,7 @@ class Handoff:
 
     def before_step(self) -> None:
         """Mark the begin of an optimizer step: until `after_step` the vector is the trainer's."""
+        self.leave_step()  # the last one may have raised, and the loop gone on with the next batch
         self._lock.acquire()
         self._in_step = True
 
@@ -71,6 +71,7 @@ class Handoff:
         """
         try:
             self._steps += 1
+            self._repair()
             self._move_to_next_base()
             wake = self._due_wake()
         finally:
@@ -128,12 +129,12 @@ class Handoff:
     def _move_to_next_base(self) -> None:
         if self._next_base is None or self._vector is None or self._base is None:
             return
-        target = torch.from_numpy(np.ascontiguousarray(self._next_base)).to(self._base.device)
+        target = torch.tensor(self._next_base, device=self._base.device)  # a copy: now our own
         if target.shape != self._base.shape:
             raise LocalProtocolError(f"rebase of {target.shape} values on {self._base.shape}")
         with torch.no_grad():
-            self._vector += target - self._base
-            self._base.copy_(target)
+            self._vector.sub_(self._base).add_(target)  # exactly `target` if nothing was done since
+            self._base = target
             self._repair()
         self._next_base = None
 
