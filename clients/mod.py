@@ -103,14 +103,15 @@ def _train(
     from flwr_digest.clients.participation import Participation  # needs torch; the rest does not
 
     plan = Plan.from_json(str(record[Key.PLAN]))
-    memory = store.begin_session(new_life())
     identity = None if plan.insecure else store.load_identity()
+    listen = endpoint_of(context).listen
+    memory = store.begin_session(new_life())
     participation = Participation(
         node_id=NodeId(context.node_id),
         plan=plan,
         record=memory,
         identity=identity,
-        listen=endpoint_of(context).listen,
+        listen=listen,
     )
     try:
         with participation:

@@ -73,4 +73,4 @@ def to_arrays(record: NodeRecord, model: npt.NDArray[np.floating]) -> ArrayRecor
     named: dict[str, npt.NDArray[np.generic]] = dict(record.rest)
     for entry, place in record.layout.parts():
         named[entry.name] = model[place].reshape(entry.shape)
-    return ArrayRecord({name: Array(np.ascontiguousarray(named[name])) for name in record.order})
+    return ArrayRecord({name: Array(np.asarray(named[name], order="C")) for name in record.order})

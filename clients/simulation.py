@@ -68,6 +68,7 @@ def socket_address(run_id: int, node_id: int) -> str:
     """
     folder = Path(tempfile.gettempdir()) / f"flwr-digest-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
+    found = folder.lstat()  # of a link itself, whose mode is open to all
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise ConfigError(f"{folder} is open to others: remove it, or set TMPDIR")
     return f"unix:{folder}/{run_id:x}-{node_id:x}.sock"

@@ -18,12 +18,17 @@ from flwr_digest.core.ids import Fence, NodeId, StreamId
 from flwr_digest.core.layout import Layout
 from flwr_digest.core.station import StationState, reopened
 from flwr_digest.core.stream import Stream, Visit
-from flwr_digest.errors import StateError
+from flwr_digest.errors import ConfigError, StateError
 from flwr_digest.overlay.identity import Identity
 
 VERSION = 1
 HOME = "FLWR_DIGEST_HOME"  # where the nodes' files go; else the folder digest/ in Flower's home
 FLOWER_HOME = "FLWR_HOME"  # Flower's own variable; else ~/.flwr
+UNREADABLE = (
+    AttributeError, BadZipFile, ConfigError, EOFError, KeyError, NotImplementedError, OSError,
+    RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+"""What NumPy, zipfile, JSON and we raise for a file that is not one of ours."""
 
 
 class NodeStore:
@@ -106,16 +111,18 @@ class NodeStore:
         """
         if not self._state.exists():
             return None
-        try:
-            with np.load(self._state, allow_pickle=False) as file:
-                return _record_from({name: file[name] for name in file.files})
-        except (BadZipFile, ValueError, KeyError, TypeError, EOFError) as error:
-            aside = self._state.with_suffix(".bad")
-            self._state.replace(aside)
-            raise StateError(
-                f"{self._state} is torn or not of this version ({error}); it was kept as "
-                f"{aside.name}, and this node starts anew when it is invited again"
-            ) from error
+        # Opened here: of a file that is no archive, NumPy would leave it open.
+        with self._state.open("rb") as file:
+            try:
+                with np.load(file, allow_pickle=False) as archive:
+                    return _record_from({name: archive[name] for name in archive.files})
+            except UNREADABLE as error:
+                aside = self._state.with_suffix(".bad")
+                self._state.replace(aside)
+                raise StateError(
+                    f"{self._state} is torn or not of this version ({error}); it was kept as "
+                    f"{aside.name}, and this node starts anew when it is invited again"
+                ) from error
 
     def save_identity(self, identity: Identity) -> None:
         """Keep the node's identity from its hello until the session, for this user only."""
@@ -131,14 +138,16 @@ class NodeStore:
         Raises
         ------
         StateError
-            There are none.
+            There is none, or it is torn.
         """
         try:
             text = self._key.read_bytes()
         except FileNotFoundError as error:
             raise StateError(f"this node's key is gone: {self._key}") from error
-        start = text.index(b"-----BEGIN CERTIFICATE-----")
-        return Identity(key=text[:start], certificate=text[start:])
+        key, begin, rest = text.partition(b"-----BEGIN CERTIFICATE-----")
+        if not begin:
+            raise StateError(f"this node's key is torn: {self._key}")
+        return Identity(key=key, certificate=begin + rest)
 
     def _make_folder(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -166,9 +175,12 @@ def _record_from(arrays: dict[str, npt.NDArray[Any]]) -> NodeRecord:
     header = json.loads(arrays["header"].tobytes())
     if header["version"] != VERSION:
         raise ValueError(f"version {header['version']}, not {VERSION}")
+    layout = Layout.from_json(header["layout"])
+    if arrays["model"].shape != (layout.size,):
+        raise ValueError(f"a model of {arrays['model'].size} values, but a layout of {layout.size}")
     names = {key.removeprefix("rest/") for key in arrays if key.startswith("rest/")}
     return NodeRecord(
-        layout=Layout.from_json(header["layout"]),
+        layout=layout,
         model=arrays["model"],
         order=tuple(header["order"]),
         rest={name: arrays[f"rest/{name}"] for name in names},

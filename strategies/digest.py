@@ -101,7 +101,10 @@ class Digest(FedAvg):
         log(INFO, "\t└──> DIGEST: the ServerApp brokers, models go from node to node")
         log(INFO, "\t\t├── Topology: %s (seed %d)", options.topology, options.seed)
         log(INFO, "\t\t├── Pace: %d local steps", options.local_steps)
-        log(INFO, "\t\t└── Links: %s", "PLAINTEXT" if options.insecure else "mutual TLS")
+        if options.insecure:
+            log(WARNING, "\t\t└── Links: PLAINTEXT, because of insecure=True")
+        else:
+            log(INFO, "\t\t└── Links: mutual TLS")
 
     def start(
         self,
@@ -181,8 +184,8 @@ class Digest(FedAvg):
         if len(members) < max(self.min_train_nodes, 1):
             reasons = "; ".join(f"node {node}: {why}" for node, why in failed.items())
             raise ConfigError(
-                f"{len(members)} nodes can take part, min_train_nodes={self.min_train_nodes} must. "
-                f"{reasons}"
+                f"only {len(members)} nodes can take part, and min_train_nodes="
+                f"{self.min_train_nodes}; {reasons}"
             )
         return members
 
@@ -286,6 +289,14 @@ class Digest(FedAvg):
         ]
         self._count_training(message.content for message in messages)
         return messages
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """Aggregate the nodes' metrics as `FedAvg` does."""
+        replies = list(replies)
+        self._count_training(reply.content for reply in replies if reply.has_content())
+        return super().aggregate_evaluate(server_round, replies)
 
     # --- messages -------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -45,9 +46,24 @@ def sort_replies(sent: Sequence[Message], replies: Iterable[Message]) -> Replies
     return Replies(content=content, failed=failed)
 
 
+_WRAPPED = re.compile(r"""<class '([\w.]+)'>:<(["'])(.*)\2>""")
+"""How Flower's deployment engine words an exception of a ClientApp."""
+
+_SIMULATED = "ClientAppException occurred. Message: "
+"""What comes before it in the simulation engine's wording, after a whole traceback."""
+
+
 def one_line(reason: str) -> str:
-    """Return an error's reason in one line, without the wrapping that Flower gives it."""
+    """Return an error's reason in one line, without the wrapping that Flower gives it.
+
+    Our own errors are sentences and need no class; of any other the class is named.
+    """
     line = " ".join(reason.split())
-    for wrapping in ("Exception ClientAppException occurred. Message: ", "\\nException "):
-        line = line.partition(wrapping)[2] or line
-    return line.removesuffix("'>")
+    _, simulated, message = line.rpartition(_SIMULATED)
+    if simulated:
+        return message.removesuffix("'>")
+    wrapped = _WRAPPED.search(line)
+    if wrapped is None:
+        return line
+    module, _, name = wrapped[1].rpartition(".")
+    return wrapped[3] if module == "flwr_digest.errors" else f"{name}: {wrapped[3]}"

@@ -168,12 +168,14 @@ def prune(
     """
     hops = [stream.last_visit(member).hop for member in members]
     chain = _chain(applied, stream.last_visit(node).number)
-    base = _last_before(applied, chain, min(hops))
+    base = next((n for n in chain if applied[n].hop <= min(hops)), min(applied))
     kept = {n: entry for n, entry in applied.items() if n >= base}
     if len(kept) <= most_history(len(hops)):
         return kept
-    needed = {_last_before(kept, chain, hop) for hop in hops} | {max(kept)}
-    return {n: kept[n] for n in sorted(needed)}
+    needed = sorted({_last_before(applied, chain, hop) for hop in hops} | {chain[0]})
+    # The history goes on over the gaps: without that, the next visit would not find what is old.
+    previous = [kept[needed[0]].previous, *needed]
+    return {n: replace(kept[n], previous=p) for n, p in zip(needed, previous, strict=False)}
 
 
 def most_history(members: int) -> int:
@@ -189,7 +191,6 @@ def _chain(applied: Mapping[int, Applied], number: int) -> list[int]:
     return chain
 
 
-def _last_before(applied: Mapping[int, Applied], chain: Iterable[int], hop: int) -> int:
+def _last_before(applied: Mapping[int, Applied], chain: list[int], hop: int) -> int:
     """Return the last visit of a chain that was made at `hop` or before, or else its first."""
-    held = [number for number in chain if number in applied]
-    return next((number for number in held if applied[number].hop <= hop), held[-1])
+    return next((number for number in chain if applied[number].hop <= hop), chain[-1])

@@ -29,14 +29,18 @@ class Receipt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inquiry:
-    """I have not seen this stream for long: what is the newest copy you know of?"""
+    """I have not seen this stream for long: what is the newest copy that you keep?"""
 
     stream_id: StreamId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sighting:
-    """The answer to an inquiry: the newest copy I know of."""
+    """The answer to an inquiry: the newest copy that I keep.
+
+    Not the newest I have heard of: that one may be gone, and whoever keeps an old copy, or only
+    the initial model, would take itself for as good as I am.
+    """
 
     stream_id: StreamId
     newest: Order

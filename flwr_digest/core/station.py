@@ -125,10 +125,10 @@ class Station:
         self.tour_patience = Patience(first_seconds=config.first_lost_seconds)
         self._left_at: float | None = None  # when the stream last left; None before
         self._steps_when_left = state.account.steps  # or when the session began
-        self._asked_about = state.kept.order  # the copy that an inquiry compares with
         self._answers: dict[NodeId, Order] = {}
         self._missing_until: float | None = None  # how long the last tour waits for members
         self._close_heard: Close | None = None  # the others have ended; this node still trains
+        self._gave_up = False  # closed for want of links, not by a last tour
 
     @property
     def state(self) -> StationState:
@@ -139,7 +139,10 @@ class Station:
 
     def start(self, live: frozenset[NodeId], now: float) -> list[Effect]:
         """Begin the session: the stream starts here, or is awaited."""
-        if self.config.streams[self.stream_id] == self.config.node_id:
+        # Who has only the initial model though there was a stream before has lost its state since
+        # the plan was made. To start with it would undo everything, if a neighbor knows more.
+        outdated = self.kept.hop == 0 and self.config.generation > 0 and self.config.neighbors
+        if self.config.streams[self.stream_id] == self.config.node_id and not outdated:
             self.highest = max(self.highest, Fence(self.config.generation, NodeId(-1)))
             return self._reissue(live, now)
         return [self._await_stream(now)]
@@ -191,7 +194,7 @@ class Station:
         if self._left_at is not None:
             self.tour_patience = self.tour_patience.observed(now - self._left_at)
         self.outbound = None
-        self.closed = False  # what closed the session here was an older copy
+        self.closed = self._gave_up = False  # what closed the session here was an older copy
         self._close_heard = None
         self._missing_until = None
         self.highest = stream.fence
@@ -202,7 +205,7 @@ class Station:
     def _answer(self) -> Message:
         if self.closed:
             return Close(stream_id=self.stream_id, order=self.kept.order)
-        return Sighting(stream_id=self.stream_id, newest=self.newest)
+        return Sighting(stream_id=self.stream_id, newest=self.kept.order)
 
     def _receipt_for(self, peer: NodeId, stream: Stream) -> Send:
         receipt = Receipt(stream_id=self.stream_id, order=stream.order, newest=self.newest)
@@ -296,7 +299,7 @@ class Station:
             return []
         effects = self._visit(self.kept) if self._has_news() else []
         waiting = self._wait_for_missing(now) if len(self.config.topology) > 1 else []
-        return effects + (waiting or self._close(live))
+        return effects + (waiting or self._give_up())
 
     def _choose(self, tour: Tour) -> NodeId | None:
         key = (self.config.seed, self.stream_id, self.kept.hop)
@@ -339,11 +342,15 @@ class Station:
 
     def link_up(self, peer: NodeId, live: frozenset[NodeId], now: float) -> list[Effect]:
         """A link has come: a stream that waited for one can go."""
+        if self._gave_up:  # too early
+            self.closed = self._gave_up = False
+            self._missing_until = None
+            return self.try_to_leave(live, now) if self.held else [self._await_stream(now)]
         out = self.outbound
         if out is None:
             return self.try_to_leave(live, now)
-        if out.peer == peer:
-            return self._resend(out, now)
+        if out.peer == peer and self.kept.fence == self.highest:
+            return self._resend(out, now)  # what was under way on the old link is lost
         return [] if out.peer in live else self._receipt_is_late(live, now)
 
     def _receipt_is_late(self, live: frozenset[NodeId], now: float) -> list[Effect]:
@@ -354,7 +361,7 @@ class Station:
             self.outbound = None
             return [self._await_stream(now)]
         if out.peer in live and out.attempts <= self.config.resends:
-            return self._resend(out, now)
+            return self._resend_in_vain(out, now)
         detour = note_links(
             self.kept.tour, self.config.node_id, self.config.neighbors, live - {out.peer}
         )
@@ -364,15 +371,19 @@ class Station:
         if peer is not None:
             return self._reroute(peer, detour, now)
         if out.peer in live:
-            return self._resend(out, now)
+            return self._resend_in_vain(out, now)
         if self.finished and now - out.sent_at > self._lost_after_seconds:
-            return self._close(live)  # no link at all for so long, and nothing left to do
+            return self._give_up()  # no link at all for so long, and nothing left to do
         again = now + self.receipt_patience.wait_seconds
         return [SetTimer(timer=self._timer(TimerKind.RECEIPT), at=again)]
 
+    def _resend_in_vain(self, out: Outbound, now: float) -> list[Effect]:
+        """Send again after a wait that was in vain, and wait longer this time."""
+        self.receipt_patience = self.receipt_patience.in_vain()
+        return self._resend(out, now)
+
     def _resend(self, out: Outbound, now: float) -> list[Effect]:
         self.counters.resends += 1
-        self.receipt_patience = self.receipt_patience.in_vain()
         notice = self._notice(NoticeKind.RESENT, peer=out.peer)
         return [notice, *self._send_kept(out.peer, out.attempts + 1, now)]
 
@@ -396,10 +407,9 @@ class Station:
 
     def _stream_is_late(self, live: frozenset[NodeId], now: float) -> list[Effect]:
         if not live and self.finished:
-            return self._close(live)  # no link for so long, and nothing left to do
+            return self._give_up()  # no link for so long, and nothing left to do
         if not live or self._still_on_first_tour():
             return [self._await_stream(now)]
-        self._asked_about = self.newest
         self._answers = {}
         wait = self.receipt_patience.wait_seconds
         return [
@@ -414,10 +424,10 @@ class Station:
 
     def _answers_are_in(self, live: frozenset[NodeId], now: float) -> list[Effect]:
         self.tour_patience = self.tour_patience.in_vain()
-        newer_known = any(newest > self._asked_about for newest in self._answers.values())
+        newer_known = any(newest > self.kept.order for newest in self._answers.values())
         # Silence proves nothing, a busy neighbor is silent too. And who was never visited keeps
         # only the initial model: it would undo everything, so all its neighbors must have spoken.
-        heard = set(self._answers) >= live if self.kept.hop == 0 else bool(self._answers)
+        heard = bool(self._answers) and (self.kept.hop > 0 or set(self._answers) >= live)
         if newer_known or not heard:
             return [self._await_stream(now)]  # whoever has the newer copy will see to it
         self.counters.reissues += 1
@@ -441,6 +451,11 @@ class Station:
             self._close_heard = close
             return []
         return self._close(others)
+
+    def _give_up(self) -> list[Effect]:
+        """Close alone. Others that come within reach after all know nothing of an end."""
+        self._gave_up = True
+        return self._close(())
 
     def _close(self, live: Iterable[NodeId]) -> list[Effect]:
         if self.closed:

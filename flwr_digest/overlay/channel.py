@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Timer
 
 import grpc
 
@@ -13,6 +15,9 @@ from flwr_digest.overlay.identity import Identity, name_of
 
 SERVICE = "flwr_digest.Overlay"
 METHOD = "Link"
+
+CONNECT_SECONDS = 5.0  # one attempt; a TLS handshake over a slow link takes 1 - 2 s
+HELLO_SECONDS = 5.0  # a guess: for one small frame, from a peer that is busy
 
 _MOST_MESSAGE_BYTES = 8 << 20  # a chunk and its header with room to spare; more is refused
 _COMMON = [
@@ -35,9 +40,8 @@ _SERVER = [
 ]
 _CLIENT = [
     *_COMMON,
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Despite its name: how long one attempt to connect may take. Pauses are the dialer's.
+    ("grpc.min_reconnect_backoff_ms", int(CONNECT_SECONDS * 1000)),
     ("grpc.enable_http_proxy", 0),  # peers are dialled directly, whatever the environment says
 ]
 
@@ -75,6 +79,21 @@ class Security:
             private_key=self.identity.key,
             certificate_chain=self.identity.certificate,
         )
+
+
+@contextmanager
+def at_most(seconds: float, cancel: Callable[[], object]) -> Iterator[None]:
+    """Cancel a call if what is done with it here takes longer.
+
+    A deadline of gRPC's own would end the whole call, and a link is one call for life.
+    """
+    watch = Timer(seconds, cancel)
+    watch.name = "flwr-digest-watch"
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 def open_channel(peer: NodeId, address: str, security: Security | None) -> grpc.Channel:

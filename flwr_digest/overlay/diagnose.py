@@ -17,10 +17,11 @@ from flwr_digest.overlay.identity import name_of
 LOOK_SECONDS = 3.0  # a TCP handshake with two lost packets (1 s + 2 s); past that it is "no answer"
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _TLS_ALERT = 0x15
+_CLOSES = "it closes connections at once (is something else listening there?)"
 
 
 def diagnose(node: NodeId, peer: Peer, *, insecure: bool) -> str:
-    """Return one clause that says what was found at a neighbor's address.
+    """Return one clause that says what is wrong at a neighbor's address; empty if nothing is.
 
     Parameters
     ----------
@@ -43,9 +44,11 @@ def diagnose(node: NodeId, peer: Peer, *, insecure: bool) -> str:
         return error.strerror or str(error)
     with closing(connection):
         try:
-            return _plain_look(connection) if insecure else _tls_look(connection, node, peer)
+            return _plain_look(connection, peer) if insecure else _tls_look(connection, node, peer)
         except TimeoutError:
             return "it accepts connections but does not answer"
+        except OSError as error:
+            return error.strerror or str(error)
 
 
 def _connect(address: str) -> socket.socket:
@@ -61,15 +64,28 @@ def _connect(address: str) -> socket.socket:
     return socket.create_connection((host_of(address), port_of(address)), timeout=LOOK_SECONDS)
 
 
-def _plain_look(connection: socket.socket) -> str:
+def _plain_look(connection: socket.socket, peer: Peer) -> str:
     try:
         connection.sendall(_HTTP2_PREFACE)
         answer = connection.recv(16)
     except ConnectionError:
         answer = b""
-    if answer[:1] == bytes([_TLS_ALERT]) or not answer:
+    if answer and answer[0] != _TLS_ALERT:
+        return ""
+    if answer or _speaks_tls(peer.address):  # gRPC with TLS just closes
         return "it speaks TLS, this node plaintext: give both sides the same `insecure`"
-    return "it listens, but the overlay does not answer yet"
+    return _CLOSES
+
+
+def _speaks_tls(address: str) -> bool:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with closing(_connect(address)) as connection:
+            context.wrap_socket(connection).close()
+    except OSError:  # not TLS, or gone since the last look
+        return False
+    return True
 
 
 def _tls_look(connection: socket.socket, node: NodeId, peer: Peer) -> str:
@@ -79,6 +95,8 @@ def _tls_look(connection: socket.socket, node: NodeId, peer: Peer) -> str:
         context.wrap_socket(connection, server_hostname=name_of(node)).close()
     except ssl.SSLCertVerificationError:
         return "it shows another certificate than the plan's (of another session or node?)"
-    except (ssl.SSLError, ConnectionError):
+    except (ssl.SSLEOFError, ConnectionError):
+        return _CLOSES
+    except ssl.SSLError:
         return "it speaks plaintext, this node TLS: give both sides the same `insecure`"
-    return "it listens, but the overlay does not answer yet"
+    return ""

@@ -190,6 +190,7 @@ class Driver:
             self._handle(MessageReceived(peer=link.peer, message=message))
         except RemoteProtocolError as error:
             link.refuse(str(error))
+            self._link_down(link, f"it broke the protocol: {error}")
 
     def _take_steps(self) -> None:
         """Hand the core what was trained since last time (one stream: the whole vector)."""

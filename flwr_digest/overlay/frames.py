@@ -28,6 +28,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import chain
 
 import numpy as np
 
@@ -40,7 +41,7 @@ from flwr_digest.errors import RemoteProtocolError
 
 CHUNK_BYTES = 1 << 20  # measured: 1 MB is best for whole models, smaller and larger are slower
 MOST_TEXT_BYTES = 4096  # of a hello or a refusal
-MOST_VISITS = 65_535
+MOST_COUNT = 2**31  # no session gets there; what is counted on from it still fits into u32
 VALUE = np.dtype("<f4")
 
 _ORDER = struct.Struct("<IQI")
@@ -66,6 +67,9 @@ class Kind(IntEnum):
     INQUIRY = 7
     SIGHTING = 8
     CLOSE = 9
+
+
+_SMALL = (Kind.RECEIPT, Kind.INQUIRY, Kind.SIGHTING, Kind.CLOSE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,21 +117,28 @@ class LinkHello:
             raise RemoteProtocolError("the first frame was no hello")
         try:
             fields = json.loads(frame[1:])
-            version = fields["version"]
-            hello = LinkHello(
-                session=str(fields["session"]),
+            _check_version(fields["version"])  # first: other versions may have other fields
+            return LinkHello(
+                session=_line(fields["session"]),
                 node=NodeId(int(fields["node"])),
-                layout=str(fields["layout"]),
-                about=str(fields["about"]),
+                layout=_line(fields["layout"]),
+                about=_line(fields["about"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ArithmeticError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise RemoteProtocolError(f"a hello that cannot be read: {error!r}") from error
-        if version != PROTOCOL_VERSION:
-            raise RemoteProtocolError(
-                f"it speaks protocol version {version}, this node {PROTOCOL_VERSION}: "
-                "install the same flwr-digest on all nodes"
-            )
-        return hello
+
+
+def _check_version(version: object) -> None:
+    if version != PROTOCOL_VERSION:
+        raise RemoteProtocolError(
+            f"it speaks protocol version {_line(version)}, this node {PROTOCOL_VERSION}: "
+            "install the same flwr-digest on all nodes"
+        )
+
+
+def _line(text: object) -> str:
+    """Return what a peer has said as one line, fit for a log."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
 
 
 def refusal(reason: str) -> bytes:
@@ -140,7 +151,7 @@ GOODBYE = bytes([Kind.GOODBYE])
 
 def text_of(frame: bytes) -> str:
     """Return the words of a REFUSAL."""
-    return frame[1:MOST_TEXT_BYTES].decode(errors="replace")
+    return _line(frame[1:MOST_TEXT_BYTES].decode(errors="replace"))
 
 
 class Codec:
@@ -163,20 +174,25 @@ class Codec:
     # --- out ----------------------------------------------------------------------------------
 
     def encode(self, message: Message) -> Iterator[bytes]:
-        """Yield the frames of a message, chunks of the model one by one as they are asked for."""
+        """Return the frames of a message, chunks of the model one by one as they are asked for.
+
+        All but the chunks is encoded at once: what cannot be encoded fails in the caller's thread,
+        not later in one of gRPC's.
+        """
         match message:
             case Hop(stream=stream):
-                yield self._hop_header(stream)
-                yield from _chunks(stream.model)
+                return chain([self._hop_header(stream)], _chunks(stream.model))
             case Receipt(stream_id=stream_id, order=order, newest=newest):
                 body = _STREAM.pack(stream_id) + _pack_order(order) + _pack_order(newest)
-                yield bytes([Kind.RECEIPT]) + body
+                return iter([bytes([Kind.RECEIPT]) + body])
             case Inquiry(stream_id=stream_id):
-                yield bytes([Kind.INQUIRY]) + _STREAM.pack(stream_id)
+                return iter([bytes([Kind.INQUIRY]) + _STREAM.pack(stream_id)])
             case Sighting(stream_id=stream_id, newest=newest):
-                yield bytes([Kind.SIGHTING]) + _STREAM.pack(stream_id) + _pack_order(newest)
+                body = _STREAM.pack(stream_id) + _pack_order(newest)
+                return iter([bytes([Kind.SIGHTING]) + body])
             case Close(stream_id=stream_id, order=order):
-                yield bytes([Kind.CLOSE]) + _STREAM.pack(stream_id) + _pack_order(order)
+                body = _STREAM.pack(stream_id) + _pack_order(order)
+                return iter([bytes([Kind.CLOSE]) + body])
 
     def _hop_header(self, stream: Stream) -> bytes:
         pairs = sorted(stream.tour.dead_links)
@@ -205,6 +221,8 @@ class Codec:
         """Return the message of a frame that is a whole message by itself."""
         reader = _Reader(frame)
         kind = reader.kind()
+        if kind not in _SMALL:
+            raise RemoteProtocolError(f"a frame of kind {kind.name} out of place")
         stream_id = self._known(StreamId(reader.take(_STREAM)[0]))
         message: Message
         match kind:
@@ -215,10 +233,8 @@ class Codec:
                 message = Inquiry(stream_id=stream_id)
             case Kind.SIGHTING:
                 message = Sighting(stream_id=stream_id, newest=reader.order())
-            case Kind.CLOSE:
-                message = Close(stream_id=stream_id, order=reader.order())
             case _:
-                raise RemoteProtocolError(f"a frame of kind {kind.name} out of place")
+                message = Close(stream_id=stream_id, order=reader.order())
         reader.end()
         return message
 
@@ -292,6 +308,8 @@ class _Reader:
 
     def order(self) -> Order:
         generation, node, hop = self.take(_ORDER)
+        if max(generation, hop) > MOST_COUNT:
+            raise RemoteProtocolError(f"generation {generation}, hop {hop}: past {MOST_COUNT}")
         return Order(Fence(generation, NodeId(-1 if node == _NOBODY else node)), hop)
 
     def visit(self) -> tuple[NodeId, Visit]:

@@ -63,29 +63,35 @@ class Link:
         Counts on, over all links to this neighbor.
     goodbye : bool
         Whether one side has left for good.
+    refused : bool
+        Whether this side ended the link because the neighbor broke the rules.
+    ended : Event
+        Set once nothing more comes in.
     """
 
     peer: NodeId
     codec: Codec
     traffic: Traffic
     goodbye: bool = False
-    drained: Event = field(default_factory=Event)
-    _outbox: SimpleQueue[Message | bytes | None] = field(default_factory=SimpleQueue)
+    refused: bool = False
+    ended: Event = field(default_factory=Event)
+    _outbox: SimpleQueue[Iterable[bytes] | None] = field(default_factory=SimpleQueue)
 
     def send(self, message: Message) -> None:
         """Queue a message; it is lost if the link ends first."""
-        self._outbox.put(message)
+        self._outbox.put(self.codec.encode(message))
 
     def leave(self) -> None:
         """Send what is queued, say goodbye, and end."""
         self.goodbye = True
-        self._outbox.put(GOODBYE)
+        self._outbox.put([GOODBYE])
         self.end()
 
     def refuse(self, reason: str) -> None:
         """Tell the neighbor why it loses this link, and end it."""
         LOGGER.error("link to node %d ended: it sent %s", self.peer, reason)
-        self._outbox.put(refusal(reason))
+        self.refused = True
+        self._outbox.put([refusal(reason)])
         self.end()
 
     def end(self) -> None:
@@ -94,13 +100,10 @@ class Link:
 
     def outgoing(self) -> Iterator[bytes]:
         """Yield frames as they are to be sent, until the link ends. For gRPC to iterate over."""
-        try:
-            while (item := self._outbox.get()) is not None:
-                for frame in [item] if isinstance(item, bytes) else self.codec.encode(item):
-                    self.traffic.sent(frame)
-                    yield frame
-        finally:
-            self.drained.set()
+        while (frames := self._outbox.get()) is not None:
+            for frame in frames:
+                self.traffic.sent(frame)
+                yield frame
 
     def incoming(self, frames: Iterable[bytes], deliver: Callable[[Link, Message], None]) -> str:
         """Take frames in until the link ends; return in words why it did."""
@@ -123,12 +126,19 @@ class Link:
             return f"the connection broke: {reason_of(error)}"
         finally:
             self.end()
+            self.ended.set()
         return "it closed the connection"
+
+
+def code_of(error: grpc.RpcError) -> grpc.StatusCode | None:
+    """Return gRPC's code of an error; None on the server's side, where the error says nothing."""
+    code = getattr(error, "code", None)
+    return None if code is None else code()
 
 
 def reason_of(error: grpc.RpcError) -> str:
     """Return what gRPC says about an error, in one line."""
-    code, details = getattr(error, "code", None), getattr(error, "details", None)
-    if code is None or details is None:  # on the server's side the error says nothing
+    code, details = code_of(error), getattr(error, "details", None)
+    if code is None or details is None:
         return "the call ended"
-    return f"{code().name}: {details()}".replace("\n", " ")
+    return f"{code.name}: {details()}".replace("\n", " ")

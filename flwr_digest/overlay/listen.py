@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +24,8 @@ def check_free(text: str) -> None:
         path = Path(text.removeprefix("unix:"))
         if not path.parent.is_dir():
             raise ConfigError(f"cannot listen at {text}: there is no folder {path.parent}")
+        if _answers(path):  # gRPC would take the path away from whoever listens there
+            raise ConfigError(f"cannot listen at {text}: {os.strerror(errno.EADDRINUSE)}")
         return
     try:
         found = socket.getaddrinfo(host_of(text), port_of(text), type=socket.SOCK_STREAM)
@@ -31,3 +35,10 @@ def check_free(text: str) -> None:
             probe.bind(where)
     except OSError as error:
         raise ConfigError(f"cannot listen at {text}: {error.strerror or error}") from error
+
+
+def _answers(path: Path) -> bool:
+    """Return whether someone listens at a unix socket; one that a dead process left does not."""
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(str(path)) in (0, errno.EAGAIN)

@@ -10,7 +10,14 @@ import grpc
 
 from flwr_digest.core.ids import NodeId
 from flwr_digest.errors import ConfigError, RemoteProtocolError
-from flwr_digest.overlay.channel import METHOD, SERVICE, Security, server_options
+from flwr_digest.overlay.channel import (
+    HELLO_SECONDS,
+    METHOD,
+    SERVICE,
+    Security,
+    at_most,
+    server_options,
+)
 from flwr_digest.overlay.frames import LinkHello, refusal
 from flwr_digest.overlay.identity import same_certificate
 from flwr_digest.overlay.link import LOGGER, Link
@@ -32,6 +39,8 @@ class Door:
         Returns the link for a neighbor that was let in.
     start_link : callable
         Begins, in a thread of the session, to take in the frames of a link until it ends.
+    trouble : callable
+        Told in words why a neighbor was refused.
     """
 
     me: LinkHello
@@ -39,6 +48,7 @@ class Door:
     security: Security | None
     make_link: Callable[[NodeId], Link]
     start_link: Callable[[Link, Iterator[bytes]], None]
+    trouble: Callable[[NodeId, str], None]
 
 
 class Server:
@@ -83,10 +93,11 @@ class Server:
         self._pool.shutdown(wait=False)
 
     def _link(self, frames: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        caller = context.peer()  # known only while the call lasts
         try:
             peer = self._admit(frames, context)
         except RemoteProtocolError as error:
-            LOGGER.error("refused a link from %s: %s", context.peer(), error)
+            LOGGER.error("refused a link from %s: %s", caller, error)
             yield refusal(str(error))
             return
         yield self._door.me.to_frame()
@@ -97,9 +108,19 @@ class Server:
 
     def _admit(self, frames: Iterator[bytes], context: grpc.ServicerContext) -> NodeId:
         try:
-            hello = LinkHello.from_frame(next(frames))
+            with at_most(HELLO_SECONDS, context.cancel):
+                hello = LinkHello.from_frame(next(frames))
         except (StopIteration, grpc.RpcError) as error:
             raise RemoteProtocolError("it left without a hello") from error
+        try:
+            self._check_caller(hello, context)
+        except RemoteProtocolError as error:
+            if hello.node in self._door.callers:
+                self._door.trouble(hello.node, f"refused: {error}")
+            raise
+        return hello.node
+
+    def _check_caller(self, hello: LinkHello, context: grpc.ServicerContext) -> None:
         check_hello(self._door.me, hello)
         if hello.node not in self._door.callers:
             raise RemoteProtocolError(
@@ -107,7 +128,6 @@ class Server:
             )
         if self._door.security is not None:
             self._check_certificate(hello.node, context)
-        return hello.node
 
     def _check_certificate(self, node: NodeId, context: grpc.ServicerContext) -> None:
         """TLS has let in *a* neighbor; make sure it is the one that it says it is."""

@@ -18,6 +18,7 @@ from flwr_digest.core.trainer import Trainer
 from flwr_digest.errors import DigestError
 from flwr_digest.overlay.channel import Security
 from flwr_digest.overlay.crew import Crew
+from flwr_digest.overlay.diagnose import diagnose
 from flwr_digest.overlay.dialer import Dialer
 from flwr_digest.overlay.driver import Delivered, Driver, Finished, Linked, Stop, Unlinked
 from flwr_digest.overlay.frames import Codec, LinkHello
@@ -42,7 +43,7 @@ class SessionReport:
     counters : mapping of StreamId to Counters
         By stream.
     unreached : mapping of NodeId to str
-        Neighbors that there never was a link to, and what was found at their address.
+        Neighbors that there never was a link to: their address, and what was found there.
     seconds : float
         How long the session took.
     """
@@ -94,9 +95,12 @@ class Session:
     states: Mapping[StreamId, StationState]
     trainer: Trainer
     _clock: Callable[[], float] = time.monotonic
-    _failure: BaseException | None = None
+    _failure: DigestError | None = None
     _traffic: dict[NodeId, Traffic] = field(default_factory=dict)
     _trouble: dict[NodeId, str] = field(default_factory=dict)
+    _missed: Mapping[NodeId, str] = field(default_factory=dict)
+    _running: set[Link] = field(default_factory=set)
+    _leaving: bool = False
     _ending: str = "it was closed"
 
     def __post_init__(self) -> None:
@@ -127,15 +131,19 @@ class Session:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        end = self._clock() + GOODBYE_SECONDS
+        with self.driver.changed:
+            self._leaving = True
+            links = list(self._running)
         for dialer in self._dialers:
             dialer.stop()
-        with self.driver.changed:
-            links = list(self.driver.links.values())
         for link in links:
             link.leave()
         for link in links:
-            link.drained.wait(GOODBYE_SECONDS)
-        self._server.stop(grace_seconds=GOODBYE_SECONDS)
+            link.ended.wait(max(0.0, end - self._clock()))
+        for dialer in self._dialers:
+            dialer.cut()
+        self._server.stop(grace_seconds=max(0.0, end - self._clock()))
         self.driver.post(Stop())
         if not self._crew.join(GOODBYE_SECONDS):
             LOGGER.warning("node %d: a link did not end in time", self.node_id)
@@ -157,6 +165,8 @@ class Session:
             lambda: f"waits for its neighbors {self._describe(self._missing())}",
         )
         if missing := self._missing():
+            self._look_for_callers(missing)
+            self._missed = {peer: self._why_missing(peer) for peer in missing}
             LOGGER.warning("node %d goes on without %s", self.node_id, self._describe(missing))
         return missing
 
@@ -191,7 +201,7 @@ class Session:
             A thread of the overlay has failed; its error is the cause.
         """
         if self._failure is not None:
-            raise DigestError(f"the overlay failed: {self._failure!r}") from self._failure
+            raise self._failure
 
     def report(self) -> SessionReport:
         """Return the figures so far."""
@@ -201,7 +211,7 @@ class Session:
             traffic=dict(self._traffic),
             counters={stream_id: station.counters for stream_id, station in stations.items()},
             unreached={
-                peer: self._trouble.get(peer) or "it never dialled"
+                peer: f"at {self.plan.peers[peer].address}: {self._why_missing(peer)}"
                 for peer in self.neighbors - self.driver.met
             },
             seconds=self._clock() - self._began,
@@ -244,17 +254,31 @@ class Session:
 
     def _describe(self, peers: frozenset[NodeId]) -> str:
         return ", ".join(
-            f"{peer} at {self.plan.peers[peer].address}"
-            f" ({self._trouble.get(peer) or 'it has not dialled yet'})"
+            f"{peer} at {self.plan.peers[peer].address} ({self._why_missing(peer)})"
             for peer in sorted(peers)
         )
+
+    def _why_missing(self, peer: NodeId) -> str:
+        waiting = "it has not dialled" if peer < self.node_id else "no answer yet"
+        # What was found when the node went on without it; later a neighbor may just have left.
+        return self._missed.get(peer) or self._trouble.get(peer) or waiting
+
+    def _look_for_callers(self, peers: frozenset[NodeId]) -> None:
+        """Find out about neighbors that were to dial this node: gRPC tells only those who dial."""
+        for peer in sorted(peers):
+            if peer < self.node_id and not self._trouble.get(peer):
+                found = diagnose(peer, self.plan.peers[peer], insecure=self.plan.insecure)
+                reachable = "it listens, but has not dialled: can it reach this node?"
+                self._note_trouble(peer, found or reachable)
 
     def _failed(self, error: BaseException) -> None:
         LOGGER.error("node %d: the overlay failed: %r", self.node_id, error)
         with self.driver.changed:
-            self._failure = self._failure or error
+            if self._failure is None:
+                self._failure = DigestError(f"the overlay failed: {error!r}")
+                self._failure.__cause__ = error
             self.driver.changed.notify_all()
-        self.trainer.fail(error)
+        self.trainer.fail(self._failure)
 
     def _introduction(self) -> LinkHello:
         return LinkHello(
@@ -278,6 +302,7 @@ class Session:
             security=self._security(),
             make_link=self._make_link,
             start_link=self._start_link,
+            trouble=self._note_trouble,
         )
 
     def _dialer(self, peer: NodeId) -> Dialer:
@@ -299,8 +324,15 @@ class Session:
         self._crew.start(self._run_link, link, frames)
 
     def _run_link(self, link: Link, frames: Iterator[bytes]) -> None:
+        with self.driver.changed:
+            self._running.add(link)
+            leaving = self._leaving
+        if leaving:
+            link.leave()
         self.driver.post(Linked(link))
         reason = link.incoming(frames, self._deliver)
+        with self.driver.changed:
+            self._running.discard(link)
         self.driver.post(Unlinked(link, reason))
 
     def _deliver(self, link: Link, message: Message) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import networkx as nx
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from flwr_digest.core.ids import NodeId
-from tests.support.world import MOST_LIVES, World
+from tests.support.world import MOST_LIVES, MOST_NODES, STREAM, World
 
 INDEX = st.integers(min_value=0, max_value=10**6)
+SHAPE = st.sampled_from(["path", "star", "ring", "small-world"])
+SEED = st.integers(0, 2**32)
+MOST_SESSIONS = 3  # in one history; the teardown adds another
 
 
 def any_graph(count: int, shape: str, seed: int) -> nx.Graph[int]:
@@ -30,15 +34,11 @@ def any_graph(count: int, shape: str, seed: int) -> nx.Graph[int]:
 class Histories(RuleBasedStateMachine):
     """Nodes that train while their network, their peers and their patience fail them."""
 
-    @initialize(
-        count=st.integers(2, 7),
-        shape=st.sampled_from(["path", "star", "ring", "small-world"]),
-        local_steps=st.integers(0, 3),
-        seed=st.integers(0, 2**32),
-    )
+    @initialize(count=st.integers(2, 7), shape=SHAPE, local_steps=st.integers(0, 3), seed=SEED)
     def build(self, count: int, shape: str, local_steps: int, seed: int) -> None:
         graph = any_graph(count, shape, seed)
         self.world = World(graph=graph, local_steps=local_steps, seed=seed)
+        self.sessions = 1
 
     def pick(self, index: int, *, alive: bool = True) -> NodeId | None:
         nodes = [n for n in self.world.members if (n in self.world.nodes) == alive]
@@ -108,6 +108,15 @@ class Histories(RuleBasedStateMachine):
         if node is not None:
             self.world.finish(node)
 
+    @precondition(lambda self: self.sessions < MOST_SESSIONS)
+    @rule(members=st.sets(st.integers(0, MOST_NODES - 1)), shape=SHAPE, seed=SEED)
+    def another_session(self, members: set[int], shape: str, seed: int) -> None:
+        """Go on with other members: some have left, others are new, or come back."""
+        members.add(self.world.newest_holder())  # who has left with it has forked the stream
+        graph = any_graph(len(members), shape, seed)
+        self.world.next_session(nx.relabel_nodes(graph, dict(enumerate(sorted(members)))))
+        self.sessions += 1
+
     @invariant()
     def travelling_copies_are_exact(self) -> None:
         exact = not self.world.all_forfeited()
@@ -133,10 +142,58 @@ class Histories(RuleBasedStateMachine):
         self.world.work.check_end(list(self.world.nodes.values()), exact=exact)
 
 
+class OrdinaryHistories(Histories):
+    """The same, but whoever comes back has its state: then nobody's work may be given up.
+
+    One thing may force it: a history of more visits than `most_history` allows to remember.
+    """
+
+    @rule(index=INDEX, with_state=st.just(True))
+    def restart(self, index: int, with_state: bool) -> None:
+        node = self.pick(index, alive=False)
+        if node is not None:
+            self.world.restart(node, with_state=with_state)
+
+    @invariant()
+    def nothing_is_given_up(self) -> None:
+        assert self.world.capped or self.world.all_forfeited() == 0
+
+    def check_end(self) -> None:
+        self.nothing_is_given_up()
+        super().check_end()
+
+
+class UnboundedHistories(OrdinaryHistories):
+    """The same again, with room for every visit: then there is no exception."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr("flwr_digest.core.account.LEAST_HISTORY", 10**6)
+
+    @invariant()
+    def nothing_is_forgotten_too_early(self) -> None:
+        assert not self.world.capped
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            self.patch.undo()
+
+
+def histories(count: int) -> settings:
+    return settings(
+        max_examples=count,
+        stateful_step_count=60,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
+
+
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(
-    max_examples=500,
-    stateful_step_count=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+TestHistories.settings = histories(500)
+TestOrdinaryHistories = OrdinaryHistories.TestCase
+TestOrdinaryHistories.settings = histories(250)
+TestUnboundedHistories = UnboundedHistories.TestCase
+TestUnboundedHistories.settings = histories(100)

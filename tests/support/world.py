@@ -44,6 +44,7 @@ from flwr_digest.core.vector import Vector
 
 STREAM = StreamId(0)
 MOST_LIVES = 4
+MOST_NODES = 8
 LATENCY_SECONDS = 0.01
 
 
@@ -73,13 +74,15 @@ class World:
     finished: set[NodeId] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
     forfeited_steps: int = 0
+    capped: bool = False
+    """Whether a node had to forget history that it would have kept, were there no bound."""
     watch: Callable[[World, NodeId, Event | Effect], None] = lambda world, node, what: None
     """Told of every event before a node handles it, and of every effect before it is done."""
 
     def __post_init__(self) -> None:
         self.members = [NodeId(node) for node in sorted(self.graph)]
         self.weight = 1 / len(self.members)
-        size = MOST_LIVES * len(self.members)
+        size = MOST_LIVES * max(MOST_NODES, len(self.members))
         self.work = UnitWork(size, self.weight)
         self.initial = np.zeros(size, dtype=np.float32)
         self.lives = dict.fromkeys(self.members, 0)
@@ -95,7 +98,7 @@ class World:
         """Start a node: from what it had, or empty, as a new life."""
         states = self.saved.get(node) if with_state else None
         if states is None:
-            self.lives[node] += 1
+            self.lives[node] = self.lives.get(node, 0) + 1
             self.work.begin(node, self.lives[node])
             states = {STREAM: first_state(STREAM, self.initial, self.lives[node])}
         topology = {NodeId(n): frozenset(map(NodeId, self.graph[n])) for n in self.graph}
@@ -117,11 +120,14 @@ class World:
     def happen(self, node: NodeId, event: Event) -> None:
         """Hand an event to a node, carry out its effects, and check the node."""
         self.watch(self, node, event)
+        station = self.nodes[node].stations[STREAM]
+        before = set(station.account.applied)
         for effect in self.nodes[node].handle(event, self.now):
             self.watch(self, node, effect)
             self._carry_out(node, effect)
-        station = self.nodes[node].stations[STREAM]
         check_station(station)
+        kept = set(station.account.applied)
+        self.capped |= any(number > min(kept) for number in before - kept)
         exact = not self.all_forfeited()
         self.work.check_copy(station.kept, exact=exact)
 
@@ -235,16 +241,30 @@ class World:
                 self.fire_next_timer()
         raise AssertionError(f"the session did not end within {most_events} events")
 
-    def next_session(self) -> None:
-        """End the session where it stands and begin another, as a broker would."""
+    def next_session(self, graph: nx.Graph[int] | None = None) -> None:
+        """End the session where it stands and begin another, as a broker would.
+
+        With another graph, its nodes are the new members: some may be new, others may have left.
+        """
         for node in list(self.nodes):
             self.crash(node)
-        stations = {node: states[STREAM] for node, states in self.saved.items()}
+        self.under_way.clear()
+        if graph is not None:
+            self.graph = graph
+            self.members = [NodeId(node) for node in sorted(graph)]
+        stations = {n: self.saved[n][STREAM] for n in self.members if n in self.saved}
         self.start = max(stations, key=lambda node: stations[node].kept.order)
         self.generation = max(state.highest.generation for state in stations.values())
         self.finished.clear()
         for node in self.members:
-            self.restart(node, with_state=True)
+            self.boot(node, with_state=True)
+        for one, other in self.graph.edges:
+            self.connect(NodeId(one), NodeId(other))
+
+    def newest_holder(self) -> NodeId:
+        """Return which node, dead or alive, a member or not, keeps the newest copy."""
+        states = {**self.saved, **{node: alive.states for node, alive in self.nodes.items()}}
+        return max(states, key=lambda node: states[node][STREAM].kept.order)
 
     def closing(self) -> bool:
         """Whether anyone has begun the last tour of the session."""

@@ -36,15 +36,49 @@ def test_local_steps_are_not_negative() -> None:
     assert refusal(local_steps=-1) == "local_steps is -1: it must be 0 or more"
 
 
-@pytest.mark.parametrize("name", ["first_receipt_seconds", "first_lost_seconds", "lost_tours"])
+@pytest.mark.parametrize("name", ["first_receipt_seconds", "first_lost_seconds"])
 @pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf])
 def test_waits_are_above_zero_and_finite(name: str, value: float) -> None:
-    assert refusal(**{name: value}) == f"{name} is {value}: it must be a number above 0"
+    assert refusal(**{name: value}) == f"{name} is {value}: it must be a number of seconds above 0"
+
+
+@pytest.mark.parametrize("value", [0, -1.0, 0.99, math.nan, math.inf])
+def test_a_stream_is_not_lost_before_one_tour_is_over(value: float) -> None:
+    assert refusal(lost_tours=value) == f"lost_tours is {value}: it must be 1 or more"
+
+
+@pytest.mark.parametrize("name", ["resends", "generation"])
+def test_counts_are_not_negative(name: str) -> None:
+    assert refusal(**{name: -1}) == f"{name} is -1: it must be 0 or more"
+
+
+def test_there_is_a_stream() -> None:
+    assert refusal(streams={}) == "there is no stream in the plan: at least one must be"
+
+
+def test_a_topology_has_no_loops() -> None:
+    topology = {A: frozenset({A, B}), B: frozenset({A})}
+    assert refusal(topology=topology) == "the topology links node 0 with itself"
+
+
+@pytest.mark.parametrize("back", [{}, {B: frozenset[NodeId]()}])
+def test_a_topology_is_symmetric(back: dict[NodeId, frozenset[NodeId]]) -> None:
+    text = refusal(topology={A: frozenset({B}), **back})
+    assert text == "the topology links 0 with 1, but not 1 with 0"
+
+
+def test_a_topology_is_connected() -> None:
+    topology = {A: frozenset({B}), B: frozenset({A}), C: frozenset[NodeId]()}
+    assert refusal(topology=topology) == "the topology is not connected: no way from 0 to 2"
+
+
+def test_one_node_alone_is_a_topology() -> None:
+    assert config(topology={A: frozenset[NodeId]()}).neighbors == frozenset()
 
 
 @pytest.mark.parametrize("weight", [1e-9, 1.0])
 def test_the_ends_of_the_range_are_allowed(weight: float) -> None:
-    assert config(weight=weight, local_steps=0).weight == weight
+    assert config(weight=weight, local_steps=0, lost_tours=1, resends=0).weight == weight
 
 
 def test_neighbors_are_those_of_the_topology() -> None:

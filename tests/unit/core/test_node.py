@@ -23,11 +23,11 @@ from flwr_digest.core.messages import Hop, Inquiry
 from flwr_digest.core.node import Node
 from flwr_digest.core.station import first_state
 from flwr_digest.core.stream import Visit
+from flwr_digest.core.vector import Vector
 from flwr_digest.errors import LocalProtocolError, RemoteProtocolError
 from tests.unit.core.builders import (
     LIFE,
     STREAM,
-    A,
     B,
     C,
     config,
@@ -82,10 +82,11 @@ def test_a_peer_must_not_send_a_model_of_another_shape() -> None:
     assert text == "node 1 sent stream 0 with 2 values; the plan has 1"
 
 
-def test_a_peer_must_not_send_a_stream_that_visited_strangers() -> None:
-    visits = {NodeId(9): Visit(life=1, number=1, hop=1, steps=1)}
-    text = refused_from_a_peer(hop(1, 1, visits=visits))
-    assert text == "node 1 sent a stream that visited [9]: not in the plan"
+def test_a_stream_may_have_visited_members_of_earlier_sessions() -> None:
+    former = {NodeId(9): Visit(life=1, number=1, hop=1, steps=1)}
+    made = node()
+    made.handle(MessageReceived(peer=B, message=hop(1, 1, visits=former)), 1.0)
+    assert made.stations[STREAM].kept.visits.items() > former.items()
 
 
 def test_messages_come_from_neighbors_only() -> None:
@@ -126,6 +127,20 @@ def test_only_live_links_are_used() -> None:
     made.handle(LinkUp(peer=B), 31.0)
     effects = made.handle(TimerFired(timer=Timer(kind=TimerKind.LOST, stream_id=STREAM)), 60.0)
     assert of_kind(Send, effects) == [Send(peer=B, message=Inquiry(stream_id=STREAM))]
+
+
+@pytest.mark.parametrize(
+    ("steps", "displacement", "text"),
+    [
+        (-1, vector(1), "-1 local steps with a displacement of shape (1,)"),
+        (1, vector(1, 2), "1 local steps with a displacement of shape (2,)"),
+    ],
+)
+def test_local_steps_are_counted_and_fit_the_model(
+    steps: int, displacement: Vector, text: str
+) -> None:
+    event = LocalSteps(stream_id=STREAM, steps=steps, displacement=displacement)
+    assert refused_from_the_driver(event) == f"{text}: 0 or more, and (1,), are possible"
 
 
 def test_local_steps_belong_to_one_stream_alone() -> None:

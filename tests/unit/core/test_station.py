@@ -16,17 +16,21 @@ from flwr_digest.core.effects import (
     StreamClosed,
 )
 from flwr_digest.core.events import TimerKind
-from flwr_digest.core.ids import Fence, NodeId, Order
+from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order, link
+from flwr_digest.core.invariants import check_station
 from flwr_digest.core.messages import Close, Hop, Inquiry, Receipt, Sighting
-from flwr_digest.core.station import Station, StationState
+from flwr_digest.core.station import Station, StationState, reopened
 from flwr_digest.core.stream import Tour
+from flwr_digest.errors import LocalProtocolError
 from tests.unit.core.builders import (
+    LIFE,
     STREAM,
     TRIANGLE,
     A,
     B,
     C,
     account,
+    config,
     hop,
     of_kind,
     station,
@@ -73,6 +77,13 @@ def receipt_for(copy: Hop, newest: Order | None = None) -> Receipt:
     )
 
 
+NEVER_VISITED = Sighting(stream_id=STREAM, newest=Order(NO_FENCE, 0))
+
+
+def sighting(generation: int, hop: int, node: NodeId = B) -> Sighting:
+    return Sighting(stream_id=STREAM, newest=Order(Fence(generation, node), hop))
+
+
 # --- the start ----------------------------------------------------------------------------------
 
 
@@ -89,7 +100,9 @@ def test_elsewhere_it_is_awaited() -> None:
 
 
 def test_it_starts_above_every_fence_of_earlier_sessions() -> None:
-    _, started = hop_in(station(generation=4).start(ALL, 0.0))
+    earlier = visited_once().state
+    made = Station(config(generation=4), STREAM, earlier)
+    _, started = hop_in(made.start(ALL, 0.0))
     assert started.stream.fence == Fence(5, A)
 
 
@@ -239,6 +252,13 @@ def test_a_copy_that_came_before_is_dropped_and_the_receipt_says_what_is_known()
     assert (made.counters.stale_drops, made.counters.visits) == (1, 1)
 
 
+def test_a_copy_of_equal_order_is_dropped() -> None:
+    made = elsewhere(local_steps=9)
+    made.receive(B, hop(1, 4), ALL, 1.0)
+    made.receive(B, hop(1, made.kept.hop), ALL, 2.0)
+    assert (made.counters.stale_drops, made.counters.visits) == (1, 1)
+
+
 def test_a_copy_below_a_known_fence_is_dropped() -> None:
     made = elsewhere()
     made.receive(C, Sighting(stream_id=STREAM, newest=Order(Fence(3, C), 2)), ALL, 1.0)
@@ -271,9 +291,10 @@ def test_a_newer_copy_ends_the_wait_for_a_receipt() -> None:
     made.start(ALL, 0.0)
     made.local_steps(steps(1), ALL, 0.5)
     assert made.outbound is not None
-    made.receive(C, hop(7, 1), ALL, 1.0)
-    assert made.outbound is None
+    effects = made.receive(C, hop(7, 1), ALL, 1.0)
+    assert TimerKind.RECEIPT in [cancel.timer.kind for cancel in of_kind(CancelTimer, effects)]
     assert made.held
+    check_station(made)  # not both here and on its way
 
 
 # --- the stream is lost --------------------------------------------------------------------------
@@ -344,24 +365,195 @@ def test_the_wait_for_the_stream_follows_its_tours() -> None:
 
 
 def test_a_re_issued_stream_begins_a_new_tour() -> None:
-    made = elsewhere(local_steps=9)
-    made.receive(B, hop(1, 4, tour=Tour(seen=EVERYONE), closing=True), ALL, 1.0)
-    made.local_steps(steps(9), ALL, 2.0)
-    made.outbound = None
-    made.local_steps(steps(9), ALL, 3.0)
+    made = elsewhere()
+    peer, left = hop_in(made.receive(B, hop(1, 4, tour=Tour(seen=frozenset({B}))), ALL, 1.0))
+    assert left.stream.tour.seen == {A, B}
+    made.receive(peer, receipt_for(left), ALL, 1.5)
+    made.timer_fired(TimerKind.LOST, ALL, 30.0)
+    made.receive(B, sighting(1, 4), ALL, 31.0)
+    _, again = hop_in(made.timer_fired(TimerKind.ANSWERS, ALL, 33.0))
+    assert again.stream.tour.seen == {A}
+
+
+# --- when nobody knows: silence, hearsay, and a slow start ---------------------------------------
+
+
+def visited_once() -> Station:
+    """Return a station that the stream has left, receipt and all; it stays away from then on."""
+    made = elsewhere()
+    peer, left = hop_in(made.receive(B, hop(1, 4), ALL, 1.0))
+    made.receive(peer, receipt_for(left), ALL, 1.5)
+    return made
+
+
+def test_silence_is_no_reason_to_re_issue() -> None:
+    made = visited_once()
+    made.timer_fired(TimerKind.LOST, ALL, 30.0)
+    effects = made.timer_fired(TimerKind.ANSWERS, ALL, 33.0)
+    assert timer_set(effects, TimerKind.LOST) > 33.0
+    assert made.counters.reissues == 0
+
+
+def test_one_answer_is_enough_for_whoever_was_visited() -> None:
+    made = visited_once()
+    made.timer_fired(TimerKind.LOST, ALL, 30.0)
+    made.receive(B, sighting(1, 4), ALL, 30.5)
+    assert notices(made.timer_fired(TimerKind.ANSWERS, ALL, 33.0)) == [NoticeKind.REISSUED]
+
+
+def test_an_answer_to_an_earlier_question_is_none() -> None:
+    made = visited_once()
     made.timer_fired(TimerKind.LOST, ALL, 30.0)
     made.timer_fired(TimerKind.ANSWERS, ALL, 33.0)
-    assert made.kept.tour.seen == {A}
-    assert not made.kept.closing
+    made.receive(B, sighting(1, 4), ALL, 34.0)
+    made.timer_fired(TimerKind.LOST, ALL, 60.0)
+    made.timer_fired(TimerKind.ANSWERS, ALL, 63.0)
+    assert made.counters.reissues == 0
+
+
+def test_whoever_was_never_visited_re_issues_only_when_all_neighbors_have_spoken() -> None:
+    made = elsewhere()
+    made.timer_fired(TimerKind.LOST, ALL, 30.0)
+    made.receive(B, NEVER_VISITED, ALL, 30.5)
+    made.timer_fired(TimerKind.ANSWERS, ALL, 33.0)
+    assert made.counters.reissues == 0
+    made.timer_fired(TimerKind.LOST, ALL, 90.0)
+    for peer in ALL:
+        made.receive(peer, NEVER_VISITED, ALL, 90.5)
+    assert notices(made.timer_fired(TimerKind.ANSWERS, ALL, 93.0)) == [NoticeKind.REISSUED]
+
+
+def test_neighbors_that_have_left_since_are_no_consent() -> None:
+    made = elsewhere()
+    made.timer_fired(TimerKind.LOST, ALL, 30.0)
+    made.timer_fired(TimerKind.ANSWERS, NOBODY, 33.0)
+    assert made.counters.reissues == 0
+
+
+def test_an_answer_tells_what_is_kept_and_not_what_was_heard_of() -> None:
+    made = visited_once()
+    made.receive(B, sighting(7, 9), ALL, 2.0)
+    (send,) = of_kind(Send, made.receive(C, Inquiry(stream_id=STREAM), ALL, 3.0))
+    assert send.message == Sighting(stream_id=STREAM, newest=made.kept.order)
+
+
+def test_the_initial_model_never_replaces_a_copy_that_a_neighbor_keeps() -> None:
+    made = elsewhere()
+    made.receive(C, sighting(4, 9), ALL, 2.0)  # that copy is gone, but its fence is known
+    made.timer_fired(TimerKind.LOST, ALL, 30.0)
+    made.receive(B, sighting(3, 17), ALL, 30.5)
+    made.receive(C, NEVER_VISITED, ALL, 30.5)
+    made.timer_fired(TimerKind.ANSWERS, ALL, 33.0)
+    assert made.counters.reissues == 0
+
+
+def test_whoever_lost_its_state_does_not_start_what_was_started_before() -> None:
+    made = station(generation=4)
+    effects = made.start(ALL, 0.0)
+    assert sent(effects) == []
+    assert timer_set(effects, TimerKind.LOST) == 30.0
+
+
+def test_the_pace_explains_why_a_stream_has_not_come_yet() -> None:
+    made = elsewhere(local_steps=5)
+    made.local_steps(steps(4), ALL, 20.0)
+    effects = made.timer_fired(TimerKind.LOST, ALL, 30.0)
+    assert sent(effects) == []
+    assert timer_set(effects, TimerKind.LOST) == 60.0
+    made.local_steps(steps(1), ALL, 40.0)
+    assert sent(made.timer_fired(TimerKind.LOST, ALL, 60.0)) == [(B, "Inquiry"), (C, "Inquiry")]
+
+
+def test_the_pace_explains_nothing_to_whoever_has_finished() -> None:
+    made = elsewhere(local_steps=5)
+    made.training_finished(ALL, 20.0)
+    assert sent(made.timer_fired(TimerKind.LOST, ALL, 30.0)) == [(B, "Inquiry"), (C, "Inquiry")]
+
+
+def test_the_pace_explains_only_the_first_tour() -> None:
+    made = elsewhere(local_steps=5)
+    made.local_steps(steps(5), ALL, 0.5)
+    peer, left = hop_in(made.receive(B, hop(1, 4), ALL, 1.0))
+    made.receive(peer, receipt_for(left), ALL, 1.5)
+    assert sent(made.timer_fired(TimerKind.LOST, ALL, 30.0)) == [(B, "Inquiry"), (C, "Inquiry")]
+
+
+# --- outranked copies ----------------------------------------------------------------------------
+
+
+def test_a_held_copy_that_is_outranked_goes_nowhere() -> None:
+    made = elsewhere(local_steps=9)
+    made.receive(B, hop(1, 4), ALL, 1.0)
+    made.receive(C, sighting(9, 40), ALL, 2.0)
+    effects = made.local_steps(steps(9), ALL, 3.0)
+    assert sent(effects) == []
+    assert timer_set(effects, TimerKind.LOST) > 3.0
+    assert not made.held
+
+
+def test_a_sent_copy_that_is_outranked_is_not_sent_again() -> None:
+    made = station()
+    made.start(ALL, 0.0)
+    made.receive(C, sighting(9, 40), ALL, 1.0)
+    effects = made.timer_fired(TimerKind.RECEIPT, ALL, 3.0)
+    assert sent(effects) == []
+    assert timer_set(effects, TimerKind.LOST) > 3.0
+    assert made.outbound is None
+    assert made.kept.fence == Fence(1, A)  # and not raised above the other
+
+
+def test_a_new_link_does_not_bring_an_outranked_copy_back() -> None:
+    made = station()
+    peer, _ = hop_in(made.start(ALL, 0.0))
+    made.receive(C, sighting(9, 40), ALL, 1.0)
+    assert sent(made.link_up(peer, ALL, 2.0)) == []
+
+
+# --- links that come and go ----------------------------------------------------------------------
+
+
+def test_a_link_that_comes_back_is_no_wait_in_vain() -> None:
+    made = station(first_receipt_seconds=3.0, resends=9)
+    peer, left = hop_in(made.start(ALL, 0.0))
+    for flap in range(6):
+        effects = made.link_up(peer, ALL, 0.1 * flap)
+        assert hop_in(effects) == (peer, left)
+        assert timer_set(effects, TimerKind.RECEIPT) == pytest.approx(0.1 * flap + 3.0)
+
+
+def test_another_link_takes_a_stuck_hop_along() -> None:
+    made = station()
+    peer, _ = hop_in(made.start(ALL, 0.0))
+    (other,) = ALL - {peer}
+    made.timer_fired(TimerKind.RECEIPT, NOBODY, 3.0)
+    effects = made.link_up(other, frozenset({other}), 4.0)
+    assert notices(effects) == [NoticeKind.REROUTED]
+    assert hop_in(effects)[0] == other
+
+
+def test_another_link_leaves_a_hop_alone_that_is_well_on_its_way() -> None:
+    made = station()
+    peer, _ = hop_in(made.start(ALL, 0.0))
+    (other,) = ALL - {peer}
+    assert made.link_up(other, ALL, 1.0) == []
+
+
+def test_without_a_link_steps_are_no_visits() -> None:
+    made = station()
+    made.start(NOBODY, 0.0)
+    for _ in range(50):
+        made.local_steps(steps(1), NOBODY, 1.0)
+    assert made.counters.visits == 1
+    _, left = hop_in(made.link_up(B, ALL, 2.0))
+    assert left.stream.model.item() == 50
 
 
 # --- the end of the session ----------------------------------------------------------------------
 
 
-def closing_copy(hops: int, **fields: object) -> Hop:
+def closing_copy(hops: int, *, finished: frozenset[NodeId] = EVERYONE, closing: bool = True) -> Hop:
     """Return a copy on its last tour, which has everyone but A behind it."""
-    given = {"finished": EVERYONE, "tour": Tour(seen=ALL), "closing": True}
-    return hop(1, hops, **{**given, **fields})
+    return hop(1, hops, finished=finished, closing=closing, tour=Tour(seen=ALL))
 
 
 def finished_station() -> Station:
@@ -398,6 +590,121 @@ def test_news_on_the_last_tour_mean_one_more() -> None:
     assert not made.closed
     assert left.stream.closing  # a new last tour
     assert left.stream.tour.seen == {A}
+
+
+def test_whoever_still_trains_is_visited_on_no_last_tour() -> None:
+    _, left = hop_in(elsewhere().receive(B, closing_copy(9), ALL, 1.0))
+    assert not left.stream.closing
+    assert left.stream.finished == {B, C}
+
+
+def test_whoever_still_trains_closes_when_it_has_finished() -> None:
+    made = elsewhere()
+    close = Close(stream_id=STREAM, order=Order(Fence(1, B), 9))
+    assert made.receive(B, close, ALL, 1.0) == []
+    assert not made.closed
+    effects = made.training_finished(ALL, 2.0)
+    assert of_kind(StreamClosed, effects) == [StreamClosed(stream_id=STREAM)]
+
+
+def test_a_close_that_was_heard_means_nothing_once_a_newer_copy_has_come() -> None:
+    made = elsewhere()
+    made.receive(B, Close(stream_id=STREAM, order=Order(Fence(1, B), 9)), ALL, 1.0)
+    made.receive(C, hop(2, 3, node=C), ALL, 1.5)
+    made.training_finished(ALL, 2.0)
+    assert not made.closed
+
+
+def test_a_close_that_was_outranked_meanwhile_means_nothing() -> None:
+    made = elsewhere()
+    made.receive(B, Close(stream_id=STREAM, order=Order(Fence(1, B), 9)), ALL, 1.0)
+    made.receive(C, sighting(2, 3), ALL, 1.5)
+    made.training_finished(ALL, 2.0)
+    assert not made.closed
+
+
+# --- members that cannot be reached --------------------------------------------------------------
+
+ONLY_B = frozenset({B})
+LAST_BUT_C = hop(
+    1,
+    9,
+    finished=EVERYONE - {C},
+    tour=Tour(seen=frozenset({B}), dead_links=frozenset({link(B, C)})),
+)
+
+
+def test_the_last_tour_waits_for_members_that_cannot_be_reached_but_once() -> None:
+    made = finished_station()
+    effects = made.receive(B, LAST_BUT_C, ONLY_B, 1.0)
+    assert timer_set(effects, TimerKind.MISSING) == 31.0
+    assert made.held
+    effects = made.timer_fired(TimerKind.MISSING, ONLY_B, 31.0)
+    peer, left = hop_in(effects)
+    assert (peer, left.stream.closing) == (B, True)
+
+
+def test_a_member_that_comes_back_in_time_is_visited_first() -> None:
+    made = finished_station()
+    made.receive(B, LAST_BUT_C, ONLY_B, 1.0)
+    peer, left = hop_in(made.link_up(C, ALL, 5.0))
+    assert (peer, left.stream.closing) == (C, False)
+
+
+def test_a_session_of_one_ends_with_its_training() -> None:
+    made = station(topology={A: NOBODY})
+    made.start(NOBODY, 0.0)
+    made.local_steps(steps(3), NOBODY, 1.0)
+    assert not made.closed
+    effects = made.training_finished(NOBODY, 2.0)
+    assert of_kind(StreamClosed, effects) == [StreamClosed(stream_id=STREAM)]
+    assert made.kept.model.item() == 3
+
+
+def test_with_the_stream_and_without_links_a_finished_node_waits_and_gives_up() -> None:
+    made = station()
+    made.start(NOBODY, 0.0)
+    assert timer_set(made.training_finished(NOBODY, 1.0), TimerKind.MISSING) == 31.0
+    assert of_kind(StreamClosed, made.timer_fired(TimerKind.MISSING, NOBODY, 31.0))
+
+
+def test_with_a_hop_on_its_way_and_without_links_a_finished_node_waits_and_gives_up() -> None:
+    made = station()
+    made.start(ALL, 0.0)
+    made.training_finished(ALL, 1.0)
+    assert not of_kind(StreamClosed, made.timer_fired(TimerKind.RECEIPT, NOBODY, 29.0))
+    assert of_kind(StreamClosed, made.timer_fired(TimerKind.RECEIPT, NOBODY, 31.0))
+
+
+def test_without_stream_and_links_a_finished_node_gives_up() -> None:
+    made = finished_station()
+    assert of_kind(StreamClosed, made.timer_fired(TimerKind.LOST, NOBODY, 30.0))
+
+
+@pytest.mark.parametrize("kind", [TimerKind.LOST, TimerKind.MISSING, TimerKind.RECEIPT])
+def test_without_links_a_node_that_trains_never_gives_up(kind: TimerKind) -> None:
+    made = station() if kind is TimerKind.RECEIPT else elsewhere()
+    made.start(ALL if kind is TimerKind.RECEIPT else NOBODY, 0.0)
+    made.timer_fired(kind, NOBODY, 999.0)
+    assert not made.closed
+
+
+def test_whoever_gave_up_tells_nobody_of_an_end() -> None:
+    made = finished_station()
+    made.timer_fired(TimerKind.LOST, NOBODY, 30.0)
+    assert timer_set(made.link_up(B, ONLY_B, 31.0), TimerKind.LOST) > 31.0
+    assert not made.closed
+    (send,) = of_kind(Send, made.receive(B, Inquiry(stream_id=STREAM), ONLY_B, 32.0))
+    assert isinstance(send.message, Sighting)
+
+
+def test_whoever_gave_up_with_the_stream_sends_it_on_after_all() -> None:
+    made = station()
+    made.start(NOBODY, 0.0)
+    made.training_finished(NOBODY, 1.0)
+    made.timer_fired(TimerKind.MISSING, NOBODY, 31.0)
+    assert hop_in(made.link_up(C, frozenset({C}), 40.0))[0] == C
+    assert not made.closed
 
 
 def test_a_close_is_passed_on_once() -> None:
@@ -448,9 +755,21 @@ def test_the_state_carries_account_copy_and_fence_to_the_next_session() -> None:
     again = Station(made.config, STREAM, made.state)
     assert (again.account, again.highest) == (made.account, made.highest)
     assert again.kept.order == made.kept.order
-    assert (again.kept.tour, again.kept.finished, again.kept.closing) == (Tour(), set(), False)
+    assert (again.kept.tour, again.kept.finished, again.kept.closing) == (Tour(), NOBODY, False)
 
 
 def test_a_state_below_its_own_copy_is_refused() -> None:
-    with pytest.raises(ValueError, match="below the kept"):
+    with pytest.raises(LocalProtocolError, match="below the kept"):
         StationState(account=account(), kept=stream(fence=Fence(2, B)), highest=Fence(1, B))
+
+
+def test_a_state_without_its_latest_work_goes_on_with_a_new_account() -> None:
+    made = visited_once()
+    made.local_steps(steps(3), ALL, 2.0)  # lost: the state is from before
+    again = Station(config(streams={STREAM: B}), STREAM, reopened(made.state, life=LIFE + 1))
+    again.start(ALL, 0.0)
+    again.local_steps(steps(5), ALL, 1.0)
+    _, left = hop_in(again.receive(B, hop(2, 9, visits=made.kept.visits), ALL, 2.0))
+    assert left.stream.model.item() == 5
+    assert left.stream.last_visit(A).life == LIFE + 1
+    assert again.counters.forfeited_steps == 0

@@ -1,0 +1,278 @@
+"""Links that break, and peers that break the rules: the others go on, and the work stays exact."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from queue import SimpleQueue
+from threading import Event
+
+import grpc
+import numpy as np
+import pytest
+
+from flwr_digest.core.ids import NodeId
+from flwr_digest.core.messages import Hop
+from flwr_digest.core.stream import Stream
+from flwr_digest.core.vector import Vector
+from flwr_digest.errors import DigestError
+from flwr_digest.overlay import session as session_module
+from flwr_digest.overlay.frames import Codec, LinkHello, refusal
+from tests.support import overlay_raw
+from tests.support.overlay_proxy import Proxy
+from tests.support.overlay_session import (
+    STREAM,
+    Company,
+    eventually,
+    linked,
+    overlay_threads,
+)
+
+QUICK_SECONDS = 2.0
+ATTACK_SECONDS = 5.0
+
+
+def hello_of(company: Company, node: int) -> bytes:
+    return LinkHello(
+        session=company.session,
+        node=NodeId(node),
+        layout=company.layout.fingerprint,
+        about=str(company.layout),
+    ).to_frame()
+
+
+# --- peers that break the rules -----------------------------------------------------------------
+
+
+def attacks(company: Company) -> dict[str, tuple[list[bytes], str]]:
+    """Return what a peer sends after its hello, and how it is told off."""
+    codec = Codec(frozenset(company.nodes), {STREAM: company.size})
+    sick = np.full(company.size, np.nan, dtype=np.float32)
+    header, chunk = codec.encode(Hop(stream=Stream(stream_id=STREAM, model=sick)))
+    huge = header[:20] + struct.pack("<Q", 2**60) + header[28:]
+    return {
+        "unknown kind": ([b"\xff what?"], "a frame of unknown kind ff"),
+        "no stream": ([chunk], "model bytes without a stream that announced them"),
+        "cut short": ([header[:-1]], f"a frame of {len(header) - 1} bytes ends too early"),
+        "huge": ([huge], f"stream 0 announced with {2**60} bytes; the plan has 256"),
+        "not a number": ([header, chunk], "a model with NaN or infinite values"),
+        "hello twice": ([hello_of(company, 1)], "a frame of kind HELLO out of place"),
+    }
+
+
+@pytest.mark.parametrize("attack", attacks(Company(count=4, insecure=True)))
+def test_a_caller_that_breaks_the_protocol_loses_its_link(attack: str, log: list[str]) -> None:
+    company = Company(count=4, insecure=True, join_seconds=0.5)
+    company.add_all(but=(1,))
+    frames, told = attacks(company)[attack]
+    target = company.members[NodeId(2)]
+    answers: list[bytes] = []
+
+    def strike(number: int) -> None:
+        if number == 1:
+            said = iter([hello_of(company, 1), *frames])
+            answers.extend(overlay_raw.call(company.addresses[NodeId(2)], said))
+
+    target.on_round = strike
+
+    company.run()
+
+    company.check()
+    assert answers[0] == hello_of(company, 2)
+    assert answers[-1] == refusal(told)
+    assert any(f"node 2 lost its link to 1: it broke the protocol: {told}" in line for line in log)
+    assert company.slowest_leave() < QUICK_SECONDS
+
+
+def test_one_that_is_dialled_and_breaks_the_protocol_hears_why(log: list[str]) -> None:
+    company = Company(count=4, start=1, insecure=True, join_seconds=0.5)
+    company.add_all(but=(3,))
+    heard: SimpleQueue[bytes] = SimpleQueue()
+    struck = Event()
+
+    def strike_once(frames: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        if struck.is_set():
+            yield refusal("once is enough")
+            return
+        struck.set()
+        yield hello_of(company, 3)
+        yield b"\xff what?"
+        for frame in frames:
+            heard.put(frame)
+
+    with overlay_raw.serving(company.addresses[NodeId(3)], strike_once):
+        company.run()
+        said = [heard.get(timeout=ATTACK_SECONDS) for _ in range(heard.qsize())]
+
+    company.check()
+    assert said[-1] == refusal("a frame of unknown kind ff")
+    assert any("to 3: it broke the protocol: a frame of unknown kind ff" in line for line in log)
+    reports = [member.report for member in company.members.values()]
+    assert any(
+        "refused: once is enough" in why for each in reports for why in each.unreached.values()
+    )
+    assert company.slowest_leave() < QUICK_SECONDS
+
+
+def test_one_that_always_breaks_the_protocol_is_dialled_less_and_less() -> None:
+    company = Company(count=2, insecure=True, rounds=0)
+    company.add(NodeId(0), session_seconds=1.5)
+    calls: SimpleQueue[None] = SimpleQueue()
+
+    def strike(frames: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        calls.put(None)
+        yield hello_of(company, 1)
+        yield b"\xff what?"
+        yield from overlay_raw.stay_silent(frames, context)
+
+    with overlay_raw.serving(company.addresses[NodeId(1)], strike):
+        company.run()
+
+    assert 2 <= calls.qsize() <= 5  # after 0.2, 0.4, 0.8 and 1.6 s
+
+
+def test_a_stubborn_peer_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It links, hears the goodbye, and never ends the call."""
+    monkeypatch.setattr(session_module, "GOODBYE_SECONDS", 0.5)
+    company = Company(count=2, insecure=True, rounds=0)
+    company.add(NodeId(0), session_seconds=1.0)
+
+    def stay(frames: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        yield hello_of(company, 1)
+        yield from overlay_raw.stay_silent(frames, context)
+
+    with overlay_raw.serving(company.addresses[NodeId(1)], stay):
+        company.run()
+
+    assert company.members[NodeId(0)].report.unreached == {}
+    assert company.slowest_leave() < QUICK_SECONDS
+    assert overlay_threads() == []
+
+
+# --- links that break ---------------------------------------------------------------------------
+
+
+def test_a_link_cut_in_the_middle_of_a_model_comes_back_and_the_work_is_exact() -> None:
+    company = Company(count=4, size=500_000, rounds=5)  # 2 MB
+    with Proxy(company.addresses[NodeId(1)], cut_after_bytes=1_000_000) as proxy:
+        company.dialled_at[NodeId(0), NodeId(1)] = proxy.address
+        company.add_all()
+        dialling = company.members[NodeId(0)]
+
+        def await_return(number: int) -> None:
+            if number == 4:
+                assert proxy.await_connections(2)
+                assert linked(dialling.session, NodeId(1))
+
+        dialling.on_round = await_return
+        company.run()
+
+    company.check()
+    traffic = dialling.report.traffic[NodeId(1)]
+    assert traffic.payload_bytes_sent + traffic.payload_bytes_received > 1_000_000
+    assert company.slowest_leave() < QUICK_SECONDS
+
+
+def test_links_that_break_again_and_again_cost_no_step() -> None:
+    company = Company(count=4, rounds=6)
+    with Proxy(company.addresses[NodeId(1)]) as proxy:
+        company.dialled_at[NodeId(0), NodeId(1)] = proxy.address
+        company.add_all()
+
+        def cut(number: int) -> None:
+            proxy.cut()
+
+        for node in (0, 1):
+            company.members[NodeId(node)].on_round = cut
+        company.run()
+
+    company.check()
+    assert company.slowest_leave() < QUICK_SECONDS
+
+
+def test_a_frozen_link_is_left_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "GOODBYE_SECONDS", 0.5)
+    company = Company(count=4, session_seconds=6.0)  # it may take until then
+    with Proxy(company.addresses[NodeId(1)]) as proxy:
+        company.dialled_at[NodeId(0), NodeId(1)] = proxy.address
+        company.add_all()
+        company.members[NodeId(0)].on_round = lambda number: proxy.freeze() if number == 2 else None
+
+        company.run()
+
+        company.audit()
+        assert company.slowest_leave() < 0.5 + QUICK_SECONDS
+        assert eventually(lambda: overlay_threads() == []), overlay_threads()
+
+
+# --- nodes that fail ----------------------------------------------------------------------------
+
+
+def test_the_others_go_on_without_a_node_whose_training_fails() -> None:
+    company = Company(count=4)
+    company.add_all()
+
+    def fail(number: int) -> None:
+        if number == 2:
+            raise ZeroDivisionError("a user's error")
+
+    company.members[NodeId(1)].on_round = fail
+
+    company.run()
+
+    company.check(1)
+    assert isinstance(company.members[NodeId(1)].error, ZeroDivisionError)
+    assert company.slowest_leave() < QUICK_SECONDS
+
+
+@pytest.mark.parametrize("fatal", [1, 4])
+def test_a_failure_of_the_overlay_reaches_the_training_thread(fatal: int, log: list[str]) -> None:
+    """At the first visit of a node where the stream starts nobody is linked yet."""
+    company = Company(count=4, start=2)
+    company.add_all()
+    failing = company.members[NodeId(2)]
+    rebase = failing.trainer.rebase
+
+    def fail(model: Vector) -> None:
+        if failing.trainer.visits == fatal - 1:
+            raise ZeroDivisionError("a bug of ours")
+        rebase(model)
+
+    failing.trainer.rebase = fail  # type: ignore[method-assign]
+    if fatal == 1:  # nobody will ever see a stream
+        for node in (0, 1, 3):
+            del company.members[NodeId(node)]
+
+    company.run()
+
+    assert isinstance(failing.error, DigestError)
+    assert str(failing.error) == "the overlay failed: ZeroDivisionError('a bug of ours')"
+    assert isinstance(failing.error.__cause__, ZeroDivisionError)
+    assert failing.trainer.failure is failing.error
+    with pytest.raises(DigestError, match="a bug of ours"):
+        failing.session.check()
+    assert any("node 2: the overlay failed" in line for line in log)
+    if fatal != 1:
+        company.check(2)
+    assert company.slowest_leave() < QUICK_SECONDS
+
+
+def test_links_that_come_after_the_driver_has_died_end_in_time() -> None:
+    company = Company(count=3, rounds=0, join_seconds=1.5, session_seconds=1.5)
+    company.add_all()
+    failing = company.members[NodeId(0)]
+    came = Event()
+
+    def fail(model: Vector) -> None:
+        came.wait(ATTACK_SECONDS)
+        raise ZeroDivisionError("a bug of ours")
+
+    failing.trainer.rebase = fail  # type: ignore[method-assign]
+
+    with company.running():
+        assert linked(company.members[NodeId(1)].session, NodeId(0))
+        assert linked(company.members[NodeId(2)].session, NodeId(0))
+        came.set()
+
+    assert isinstance(failing.error, DigestError)
+    assert company.slowest_leave() < QUICK_SECONDS

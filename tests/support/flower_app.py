@@ -1,0 +1,186 @@
+"""A small learning task as a Flower user would write it, and the nodes to run it on."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from flwr.app import (
+    ArrayRecord,
+    ConfigRecord,
+    Context,
+    Message,
+    MessageType,
+    MetricRecord,
+    RecordDict,
+)
+from flwr.clientapp import ClientApp
+from flwr.clientapp.typing import Mod
+from torch import nn
+
+from flwr_digest.clients import attach, digest_mod
+from flwr_digest.clients.record import THE_STREAM
+from flwr_digest.core.ids import NodeId
+from flwr_digest.core.plan import Phase, Plan
+from tests.support.flower_grid import RUN_ID, LocalGrid
+
+STEPS = 12
+EXAMPLES = 64
+
+AtStep = Callable[[int, int], None]
+BeforeAttach = Callable[[int, nn.Module, torch.optim.Optimizer], None]
+
+
+class Net(nn.Module):
+    """With parameters, float buffers and an integer buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(4, 8)
+        self.norm = nn.BatchNorm1d(8)
+        self.output = nn.Linear(8, 2)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.output(torch.relu(self.norm(self.hidden(inputs))))
+        return scores
+
+
+def initial_arrays(make: Callable[[], nn.Module] = Net) -> ArrayRecord:
+    torch.manual_seed(11)
+    return ArrayRecord(make().state_dict())
+
+
+def examples(node: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a node's own examples of one rule that all nodes share."""
+    inputs = torch.randn(EXAMPLES, 4, generator=torch.Generator().manual_seed(node))
+    return inputs, (inputs[:, 0] + inputs[:, 1] > 0).long()
+
+
+def loss_of(model: nn.Module, node: int) -> torch.Tensor:
+    inputs, labels = examples(node)
+    return nn.functional.cross_entropy(model(inputs), labels)
+
+
+def client_app(
+    *,
+    mods: Iterable[Mod] = (digest_mod,),
+    attached: bool = True,
+    before_attach: BeforeAttach = lambda node, model, optimizer: None,
+    at_step: AtStep = lambda node, step: None,
+) -> ClientApp:
+    """Return a ClientApp as in Flower's quickstart, with DIGEST's two lines.
+
+    The train handler calls `before_attach`, and `at_step` with the node and the number of the step.
+    """
+    app = ClientApp(mods=list(mods))
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:
+        model = _loaded(message)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+        before_attach(context.node_id, model, optimizer)
+        if attached:
+            attach(model, optimizer)
+        model.train()
+        for step in range(STEPS):
+            at_step(context.node_id, step)
+            optimizer.zero_grad()
+            loss = loss_of(model, context.node_id)
+            torch.autograd.backward(loss)
+            optimizer.step()
+        metrics = MetricRecord({"loss": loss.item(), "num-examples": EXAMPLES})
+        content = RecordDict({"arrays": ArrayRecord(model.state_dict()), "metrics": metrics})
+        return Message(content, reply_to=message)
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        model = _loaded(message).eval()
+        with torch.no_grad():
+            loss = loss_of(model, context.node_id).item()
+        metrics = MetricRecord({"loss": loss, "num-examples": EXAMPLES})
+        return Message(RecordDict({"metrics": metrics}), reply_to=message)
+
+    return app
+
+
+def _loaded(message: Message) -> Net:
+    model = Net()
+    model.load_state_dict(message.content.array_records["arrays"].to_torch_state_dict())
+    return model
+
+
+def context_of(node: int, config: Mapping[str, str | int]) -> Context:
+    return Context(
+        run_id=RUN_ID,
+        node_id=node,
+        node_config=dict(config),
+        state=RecordDict(),
+        run_config={},
+    )
+
+
+@contextmanager
+def socket_folder() -> Iterator[Path]:
+    """A folder with a short name: a unix socket's path has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="dig") as name:
+        yield Path(name)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return TCP ports that nobody listens at."""
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def federation(folder: Path, apps: Mapping[int, ClientApp]) -> LocalGrid:
+    """Return a grid whose nodes listen at unix sockets in `folder`."""
+    contexts = {
+        node: context_of(node, {"digest-address": f"unix:{folder}/{node}"}) for node in apps
+    }
+    return LocalGrid(apps=apps, contexts=contexts)
+
+
+def digest_message(
+    phase: Phase,
+    *,
+    node: int,
+    arrays: ArrayRecord | None = None,
+    plan: Plan | None = None,
+    insecure: bool = False,
+) -> Message:
+    """Return a message as the broker sends it in a phase."""
+    fields: dict[str, str | bool] = {"phase": phase.value, "arrays-key": "arrays"}
+    fields["insecure"] = insecure
+    if plan is not None:
+        fields["plan"] = plan.to_json()
+    content = RecordDict({"digest": ConfigRecord({**fields}), "config": ConfigRecord({"lr": 0.1})})
+    if arrays is not None:
+        content["arrays"] = arrays
+    kind = MessageType.EVALUATE if phase is Phase.EVALUATE else MessageType.TRAIN
+    return Message(content, dst_node_id=node, message_type=kind)
+
+
+def plan_for_one(node: int, *, insecure: bool = False) -> Plan:
+    """Return the plan of a session that a node has for itself."""
+    me = NodeId(node)
+    return Plan(
+        session="alone",
+        topology={me: frozenset()},
+        peers={},
+        streams={THE_STREAM: me},
+        weight=1.0,
+        local_steps=0,
+        seed=0,
+        generation=0,
+        session_seconds=30.0,
+        insecure=insecure,
+    )

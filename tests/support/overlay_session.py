@@ -1,0 +1,362 @@
+"""Real sessions in threads of one process: every node has its own gRPC server, links and trainer.
+
+Work is done in unit steps (see `UnitWork`), so the models themselves say whose steps they contain.
+Nobody sleeps: a training loop makes its steps in rounds, and a round ends when a stream has come
+by, or when the loop's patience ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Condition, Event, Thread
+from threading import enumerate as enumerate_threads
+
+import numpy as np
+
+from flwr_digest.core.ids import NodeId, StreamId
+from flwr_digest.core.invariants import UnitWork
+from flwr_digest.core.layout import Entry, Layout
+from flwr_digest.core.plan import Peer, Plan
+from flwr_digest.core.station import StationState, first_state
+from flwr_digest.core.trainer import Taken
+from flwr_digest.core.vector import Vector
+from flwr_digest.launch.ports import LOOPBACK, free_ports
+from flwr_digest.overlay.identity import Identity, new_identity
+from flwr_digest.overlay.link import LOGGER
+from flwr_digest.overlay.session import Session, SessionReport
+from flwr_digest.topology import build_topology
+
+STREAM = StreamId(0)
+LIFE = 1
+JOIN_SECONDS = 10.0  # two busy cores; a link takes 0.1 - 0.5 s
+VISIT_SECONDS = 5.0  # the wait for a stream that may be lost; a tour takes some 10 ms
+MOST_SECONDS = 30.0  # past that a node hangs
+
+
+class UnitTrainer:
+    """A trainer whose local steps are unit steps of one node."""
+
+    def __init__(self, work: UnitWork, node: NodeId, initial: Vector) -> None:
+        self.model = initial
+        self.failure: BaseException | None = None
+        self._work, self._node = work, node
+        self._changed = Condition()
+        self._visits = 0
+        self._pending = np.zeros_like(initial)
+        self._steps = 0
+        self._wake: tuple[int, Callable[[], None]] | None = None
+
+    # --- the training thread ------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Make one local step."""
+        with self._changed:
+            if self.failure is not None:
+                raise self.failure
+            displacement = self._work.step(self._node, LIFE)
+            self.model = self.model + displacement
+            self._pending = self._pending + displacement
+            self._steps += 1
+            wake = self._due_wake()
+        if wake is not None:
+            wake()
+
+    def await_visit(self, seen: int, seconds: float = VISIT_SECONDS) -> bool:
+        """Wait until more than `seen` visits have been made; return whether they were."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._visits > seen or self.failure is not None, timeout=seconds
+            )
+
+    @property
+    def visits(self) -> int:
+        """How often the model was rebased."""
+        return self._visits
+
+    # --- the overlay's thread -----------------------------------------------------------------
+
+    def take(self) -> Taken | None:
+        """Return the steps since the last call."""
+        with self._changed:
+            if not self._steps:
+                return None
+            taken = Taken(self._steps, self._pending)
+            self._steps, self._pending = 0, np.zeros_like(self.model)
+            return taken
+
+    def rebase(self, model: Vector) -> None:
+        """Go on from `model`; a test may put something that fails in this method's place."""
+        with self._changed:
+            self.model = model + self._pending
+            self._visits += 1
+            self._changed.notify_all()
+
+    def wake_after(self, steps: int, wake: Callable[[], None]) -> None:
+        """Call `wake` once that many steps were made."""
+        with self._changed:
+            self._wake = (steps, wake)
+            due = self._due_wake()
+        if due is not None:
+            due()
+
+    def fail(self, error: BaseException) -> None:
+        """Let the next step raise `error`."""
+        with self._changed:
+            self.failure = error
+            self._changed.notify_all()
+
+    def _due_wake(self) -> Callable[[], None] | None:
+        if self._wake is None or self._steps < self._wake[0]:
+            return None
+        wake, self._wake = self._wake[1], None
+        return wake
+
+
+@dataclass(kw_only=True)
+class Member:
+    """One node of a `Company`, and what became of it."""
+
+    session: Session
+    trainer: UnitTrainer
+    rounds: int
+    steps: int
+    join_seconds: float
+    on_round: Callable[[int], None] = lambda number: None
+    """Called from the training thread at the start of each round; may raise."""
+
+    error: BaseException | None = None
+    missed: frozenset[NodeId] = frozenset()
+    leave_seconds: float = 0.0
+
+    def run(self) -> None:
+        """Take part in the session, from the first link to the last goodbye."""
+        began = time.monotonic()
+        try:
+            with self.session:
+                try:
+                    self._train()
+                finally:
+                    began = time.monotonic()
+        except Exception as error:  # noqa: BLE001 - it is the test that judges it
+            self.error = error
+        self.leave_seconds = time.monotonic() - began
+
+    def _train(self) -> None:
+        self.missed = self.session.await_neighbors(self.join_seconds)
+        for number in range(self.rounds):
+            self.on_round(number)
+            seen = self.trainer.visits
+            for _ in range(self.steps):
+                self.trainer.step()
+            self.trainer.await_visit(seen)
+        self.session.finish_training()
+        self.session.check()
+
+    @property
+    def report(self) -> SessionReport:
+        """The session in figures."""
+        return self.session.report()
+
+
+@dataclass(kw_only=True)
+class Company:
+    """Plans, identities and trainers of all the nodes of one session."""
+
+    count: int
+    topology: str = "ring"
+    insecure: bool = False
+    sockets: Path | None = None
+    """A folder for unix sockets; None: TCP over loopback."""
+
+    rounds: int = 4
+    steps: int = 3
+    local_steps: int = 0
+    start: int = 0
+    """Where the stream starts."""
+
+    size: int = 64
+    session: str = "a session"
+    session_seconds: float = 20.0
+    join_seconds: float = JOIN_SECONDS
+    members: dict[NodeId, Member] = field(default_factory=dict)
+    dialled_at: dict[tuple[NodeId, NodeId], str] = field(default_factory=dict)
+    """Where one node finds another, if not where that listens (a proxy, say)."""
+
+    def __post_init__(self) -> None:
+        self.nodes = [NodeId(node) for node in range(self.count)]
+        graph = build_topology(self.topology, self.nodes, seed=0)
+        self.graph = {NodeId(n): frozenset(map(NodeId, near)) for n, near in graph.items()}
+        self.work = UnitWork(self.size, 1 / self.count)
+        self.addresses = dict(zip(self.nodes, self._free_addresses(), strict=True))
+        self.identities = {} if self.insecure else {n: new_identity(n) for n in self.nodes}
+        self.layout = Layout((Entry("weights", (self.size,)),))
+        for node in self.nodes:
+            self.work.begin(node, LIFE)
+
+    def _free_addresses(self) -> list[str]:
+        if self.sockets is not None:
+            return [f"unix:{self.sockets / f'node-{node}.sock'}" for node in self.nodes]
+        return [f"{LOOPBACK}:{port}" for port in free_ports(self.count)]
+
+    # --- one node -----------------------------------------------------------------------------
+
+    def identity(self, node: NodeId) -> Identity | None:
+        """Return a node's key and certificate; None where links are plaintext."""
+        return self.identities.get(node)
+
+    def plan(self, node: NodeId) -> Plan:
+        """Return a node's part of the plan, by way of JSON as the broker sends it."""
+        plan = Plan(
+            session=self.session,
+            topology=self.graph,
+            peers={peer: self._peer(node, peer) for peer in self.graph[node]},
+            streams={STREAM: self.nodes[self.start]},
+            weight=1 / self.count,
+            local_steps=self.local_steps,
+            seed=0,
+            generation=0,
+            session_seconds=self.session_seconds,
+            insecure=self.insecure,
+        )
+        return Plan.from_json(plan.to_json())
+
+    def _peer(self, node: NodeId, peer: NodeId) -> Peer:
+        identity = self.identity(peer)
+        certificate = identity.certificate.decode() if identity else ""
+        address = self.dialled_at.get((node, peer), self.addresses[peer])
+        return Peer(address=address, certificate=certificate)
+
+    def add(
+        self,
+        node: NodeId,
+        *,
+        layout: Layout | None = None,
+        state: StationState | None = None,
+        **changes: object,
+    ) -> Member:
+        """Make a node ready to run; `changes` are made to its plan."""
+        layout = layout or self.layout
+        state = state or first_state(STREAM, np.zeros(layout.size, dtype=np.float32), LIFE)
+        trainer = UnitTrainer(self.work, node, state.kept.model)
+        session = Session(
+            node_id=node,
+            plan=replace(self.plan(node), **changes),  # type: ignore[arg-type]
+            layout=layout,
+            identity=self.identity(node),
+            listen=self.addresses[node],
+            states={STREAM: state},
+            trainer=trainer,
+        )
+        self.members[node] = Member(
+            session=session,
+            trainer=trainer,
+            rounds=self.rounds,
+            steps=self.steps,
+            join_seconds=self.join_seconds,
+        )
+        return self.members[node]
+
+    # --- all of them --------------------------------------------------------------------------
+
+    def add_all(self, *, but: tuple[int, ...] = ()) -> Mapping[NodeId, Member]:
+        """Make all nodes ready to run, except those that never come."""
+        for node in self.nodes:
+            if node not in but and node not in self.members:
+                self.add(node)
+        return self.members
+
+    def run(self) -> None:
+        """Run all nodes to their ends.
+
+        Raises
+        ------
+        AssertionError
+            A node hangs.
+        """
+        with self.running():
+            pass
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run all nodes while the caller does something to them; leave when they have ended."""
+        threads = {
+            node: Thread(target=member.run, name=f"node-{node}", daemon=True)
+            for node, member in self.members.items()
+        }
+        for thread in threads.values():
+            thread.start()
+        try:
+            yield
+        finally:
+            end = time.monotonic() + MOST_SECONDS
+            for thread in threads.values():
+                thread.join(max(0.0, end - time.monotonic()))
+        hanging = [node for node, thread in threads.items() if thread.is_alive()]
+        assert not hanging, f"nodes {hanging} hang"
+
+    def check(self, *but: int) -> None:
+        """Check that all nodes but those ended in peace, with all their work in one model."""
+        self.audit(*but)
+        cores = [m.session.driver.node for node, m in self.members.items() if node not in but]
+        self.work.check_end(cores)
+
+    def audit(self, *but: int) -> None:
+        """Check that no node but those failed, and that no copy holds a step twice or in part."""
+        for node, member in self.members.items():
+            if node not in but:
+                assert member.error is None, f"node {node}: {member.error!r}"
+                self.work.check_copy(member.session.final_states[STREAM].kept)
+
+    def highest_generation(self) -> int:
+        """Return the highest fence generation that any node has seen."""
+        states = [member.session.final_states[STREAM] for member in self.members.values()]
+        return max(state.highest.generation for state in states)
+
+    def slowest_leave(self) -> float:
+        """Return how many seconds the slowest node took from its last deed to its last thread."""
+        return max(member.leave_seconds for member in self.members.values())
+
+
+def linked(session: Session, peer: NodeId, seconds: float = JOIN_SECONDS) -> bool:
+    """Wait until a session has a link to `peer`; return whether it came."""
+    with session.driver.changed:
+        return session.driver.changed.wait_for(lambda: peer in session.driver.links, seconds)
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Wait for what nobody notifies, as gRPC's own clean-up; return whether it came."""
+    end, pause = time.monotonic() + seconds, Event()
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        pause.wait(0.01)
+    return True
+
+
+def overlay_threads() -> list[str]:
+    """Return the names of all threads of all overlays in this process."""
+    return [each.name for each in enumerate_threads() if each.name.startswith("flwr-digest")]
+
+
+@contextmanager
+def captured_log() -> Iterator[list[str]]:
+    """Collect the overlay's log lines, whatever Flower has done to its loggers."""
+    lines: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    collector, level = Collector(), LOGGER.level
+    LOGGER.addHandler(collector)
+    LOGGER.setLevel(logging.DEBUG)
+    try:
+        yield lines
+    finally:
+        LOGGER.removeHandler(collector)
+        LOGGER.setLevel(level)

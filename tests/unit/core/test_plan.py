@@ -1,0 +1,147 @@
+"""Hellos and plans: they come back from JSON as they were, and nothing else passes for one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order, StreamId
+from flwr_digest.core.plan import PROTOCOL_VERSION, Hello, Peer, Plan
+from flwr_digest.errors import ConfigError
+
+BIG = NodeId(2**64 - 2)
+HELLO = Hello(
+    address="10.0.0.5:7100",
+    certificate="-----BEGIN CERTIFICATE-----\n...",
+    kept={StreamId(0): Order(Fence(3, BIG), 17), StreamId(1): Order(NO_FENCE, 0)},
+    generation=4,
+    slots=2,
+)
+PLAN = Plan(
+    session="run 7, round 2",
+    topology={NodeId(1): frozenset({BIG}), BIG: frozenset({NodeId(1)})},
+    peers={BIG: Peer(address="unix:/run/node.sock", certificate="")},
+    streams={StreamId(0): BIG},
+    weight=0.25,
+    local_steps=10,
+    seed=3,
+    generation=4,
+    session_seconds=120.0,
+    insecure=True,
+)
+
+node_ids = st.integers(0, 2**64 - 2).map(NodeId)
+counts = st.integers(0, 2**31)
+orders = st.builds(Order, st.one_of(st.just(NO_FENCE), st.builds(Fence, counts, node_ids)), counts)
+stream_ids = st.integers(0, 65_535).map(StreamId)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+hellos = st.builds(
+    Hello,
+    address=st.text(),
+    certificate=st.text(),
+    kept=st.dictionaries(stream_ids, orders, max_size=3),
+    generation=counts,
+    slots=counts,
+)
+plans = st.builds(
+    Plan,
+    session=st.text(),
+    topology=st.dictionaries(node_ids, st.frozensets(node_ids, max_size=4), max_size=4),
+    peers=st.dictionaries(node_ids, st.builds(Peer, address=st.text(), certificate=st.text())),
+    streams=st.dictionaries(stream_ids, node_ids, max_size=3),
+    weight=finite,
+    local_steps=counts,
+    seed=st.integers(),
+    generation=counts,
+    session_seconds=finite,
+    insecure=st.booleans(),
+)
+
+BOTH: list[tuple[str, Callable[[str], object], str]] = [
+    ("hello", Hello.from_json, HELLO.to_json()),
+    ("plan", Plan.from_json, PLAN.to_json()),
+]
+both = pytest.mark.parametrize(("what", "read", "good"), BOTH, ids=["hello", "plan"])
+
+
+def refusal(read: Callable[[str], object], text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@given(hellos)
+def test_a_hello_comes_back_from_json(hello: Hello) -> None:
+    assert Hello.from_json(hello.to_json()) == hello
+
+
+@given(plans)
+def test_a_plan_comes_back_from_json(plan: Plan) -> None:
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+@both
+@pytest.mark.parametrize("text", ["", "{", "hello", "\x00"])
+def test_what_is_no_json_is_refused(
+    what: str, read: Callable[[str], object], good: str, text: str
+) -> None:
+    assert refusal(read, text).startswith(f"not a {what}: ")
+
+
+@both
+@pytest.mark.parametrize("version", [None, 0, PROTOCOL_VERSION + 1, "1"])
+def test_another_version_is_refused_and_both_are_named(
+    what: str, read: Callable[[str], object], good: str, version: object
+) -> None:
+    text = json.dumps({**json.loads(good), "version": version})
+    assert refusal(read, text) == (
+        f"a {what} of protocol version {version}, but this flwr-digest speaks version "
+        f"{PROTOCOL_VERSION}: install the same flwr-digest on all nodes and the ServerApp"
+    )
+
+
+@both
+@pytest.mark.parametrize("text", ["[]", "1", "null", "{}"])
+def test_json_without_a_version_is_refused(
+    what: str, read: Callable[[str], object], good: str, text: str
+) -> None:
+    assert refusal(read, text).startswith(f"a {what} of protocol version None, but ")
+
+
+@both
+def test_each_missing_field_is_named(what: str, read: Callable[[str], object], good: str) -> None:
+    fields = json.loads(good)
+    for name in fields.keys() - {"version"}:
+        text = json.dumps({key: value for key, value in fields.items() if key != name})
+        assert refusal(read, text) == f"not a {what} of this version: KeyError('{name}')"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"topology": []},
+        {"topology": {"one": [2]}},
+        {"topology": {"1": 2}},
+        {"peers": {"1": "10.0.0.5:7100"}},
+        {"streams": {"first": 1}},
+        {"weight": "much"},
+        {"local_steps": None},
+        {"session_seconds": []},
+    ],
+)
+def test_fields_of_another_kind_are_refused(changes: dict[str, object]) -> None:
+    text = json.dumps({**json.loads(PLAN.to_json()), **changes})
+    assert refusal(Plan.from_json, text).startswith("not a plan of this version: ")
+
+
+def test_the_core_is_told_what_the_plan_says() -> None:
+    config = PLAN.node_config(BIG)
+    assert config.neighbors == {1}
+    assert (config.weight, config.local_steps, config.seed, config.generation) == (0.25, 10, 3, 4)
+    with pytest.raises(ConfigError, match="node 9 is not in its own topology"):
+        PLAN.node_config(NodeId(9))

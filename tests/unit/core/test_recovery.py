@@ -1,0 +1,202 @@
+"""Stories that once ended badly, told with whole nodes: a regression test for each."""
+
+from __future__ import annotations
+
+import networkx as nx
+import pytest
+
+from flwr_digest.core.effects import NoticeKind
+from flwr_digest.core.ids import NodeId
+from flwr_digest.core.messages import Close
+from flwr_digest.core.station import Station
+from flwr_digest.core.stream import Stream
+from tests.support.world import STREAM, World
+
+A, B, C, D, E = map(NodeId, range(5))
+
+
+def at(world: World, node: NodeId) -> Station:
+    return world.nodes[node].stations[STREAM]
+
+
+def newest(world: World) -> Stream:
+    return max((at(world, node).kept for node in world.nodes), key=lambda kept: kept.order)
+
+
+def go_on(world: World, events: int) -> None:
+    """Deliver messages in order, and let time pass where there are none."""
+    for _ in range(events):
+        if world.under_way:
+            world.deliver()
+        else:
+            world.fire_next_timer()
+
+
+def check_end(world: World) -> None:
+    assert world.all_forfeited() == 0
+    world.work.check_end(list(world.nodes.values()))
+
+
+def well_trained(world: World) -> World:
+    """Let the stream make some tours among nodes that train."""
+    for _ in range(60):
+        for node in world.nodes:
+            world.train(node, 1)
+        go_on(world, 2)
+    return world
+
+
+def test_a_start_node_that_comes_back_twice_costs_nobody_its_work() -> None:
+    world = World(graph=nx.path_graph(2))
+    world.deliver()
+    world.crash(A)
+    world.train(B, 1)
+    for _ in range(2):
+        world.restart(A, with_state=True)
+        world.deliver()
+        world.crash(A)
+    world.finish_session()
+    check_end(world)
+
+
+def test_an_empty_newcomer_does_not_undo_the_training() -> None:
+    world = well_trained(World(graph=nx.cycle_graph(5)))
+    world.crash(D)
+    go_on(world, 80)
+    world.restart(D, with_state=False)
+    before = newest(world).model.sum()
+    world.believe_lost(D)  # it has asked, and nobody has answered in time
+    go_on(world, 60)
+    assert newest(world).model.sum() >= before
+    assert at(world, D).counters.reissues == 0
+    world.finish_session()
+    check_end(world)
+
+
+def test_an_empty_newcomer_believes_a_neighbor_that_keeps_an_outranked_copy() -> None:
+    world = well_trained(World(graph=nx.path_graph(3)))
+    world.finish_session()
+    world.next_session(nx.path_graph(4))  # D has only the initial model, and C for a neighbor
+    world.cut(B, C)
+    for node in (C, D):  # both have heard of a later fence, whose copy never comes
+        station = at(world, node)
+        station.highest = station.highest._replace(generation=9)
+    for _ in range(40):
+        world.believe_lost(D)
+        go_on(world, 5)
+    assert at(world, D).counters.reissues == 0
+    world.finish_session()
+    check_end(world)
+
+
+def test_members_that_leave_and_come_back_lose_no_work() -> None:
+    world = World(graph=nx.cycle_graph(4))
+    for members in ((A, B, C), (A, B, D, E), (A, B, C, D, E), (B, C)):
+        well_trained(world).finish_session()
+        check_end(world)
+        world.next_session(nx.relabel_nodes(nx.path_graph(len(members)), dict(enumerate(members))))
+    well_trained(world).finish_session()
+    check_end(world)
+
+
+def test_an_early_last_tour_does_not_close_before_a_node_that_still_trains() -> None:
+    world = World(graph=nx.path_graph(3))
+    world.cut(B, C)
+    for node in (A, B):
+        world.train(node, 2)
+        world.finish(node)
+    while not world.closing():
+        go_on(world, 1)
+    world.connect(B, C)
+    go_on(world, 30)
+    assert not any(node.closed for node in world.nodes.values())
+    world.train(C, 5)
+    world.finish_session()
+    check_end(world)
+
+
+def test_a_node_cut_off_while_the_others_end_closes_with_its_own_training() -> None:
+    world = well_trained(World(graph=nx.path_graph(3)))
+    world.cut(B, C)
+    for node in (A, B):
+        world.finish(node)
+    while not world.nodes[B].closed:
+        go_on(world, 1)
+    world.connect(B, C)
+    world.train(C, 50)
+    go_on(world, 50)
+    assert not world.nodes[C].closed
+    world.finish(C)
+    go_on(world, 50)
+    assert world.nodes[C].closed
+
+
+def test_links_that_come_up_late_leave_nobody_out() -> None:
+    world = World(graph=nx.cycle_graph(5))
+    for one, other in list(world.graph.edges)[1:]:
+        world.cut(NodeId(one), NodeId(other))
+    for node in world.members:
+        world.train(node, 2)
+        world.finish(node)
+    while world.under_way:
+        world.deliver()
+    assert not any(node.closed for node in world.nodes.values())
+    world.finish_session()
+    check_end(world)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_whoever_misses_the_close_ends_when_the_others_have_left(count: int) -> None:
+    world = well_trained(World(graph=nx.path_graph(count)))
+    for node in world.members:
+        world.finish(node)
+    while not any(node.closed for node in world.nodes.values()):
+        world.under_way = [w for w in world.under_way if not isinstance(w.message, Close)]
+        go_on(world, 1)
+    world.under_way.clear()
+    for node in [node for node in world.nodes if world.nodes[node].closed]:
+        world.crash(node)
+    go_on(world, 100)
+    assert all(node.closed for node in world.nodes.values())
+
+
+def test_a_session_of_one_ends() -> None:
+    graph: nx.Graph[int] = nx.Graph()
+    graph.add_node(A)
+    world = World(graph=graph)
+    world.train(A, 3)
+    world.finish_session()
+    check_end(world)
+
+
+def test_whoever_gave_up_alone_does_not_end_the_session_of_the_others() -> None:
+    world = World(graph=nx.path_graph(3), local_steps=9)
+    world.cut(B, C)
+    world.finish(C)
+    while not world.nodes[C].closed:
+        world.fire_next_timer()
+    world.connect(B, C)
+    world.believe_lost(B)
+    go_on(world, 10)
+    world.train(B, 3)
+    world.finish(B)
+    go_on(world, 10)
+    assert not world.nodes[A].closed
+    world.train(A, 4)
+    world.finish_session()
+    check_end(world)
+
+
+def test_a_partition_that_lasts_costs_nobody_its_work() -> None:
+    world = well_trained(World(graph=nx.path_graph(4)))
+    world.cut(B, C)
+    for _ in range(150):
+        for node in world.nodes:
+            world.train(node, 1)
+        go_on(world, 3)
+        world.fire_next_timer()
+    assert NoticeKind.REISSUED.value in " ".join(world.log)
+    assert world.capped
+    world.connect(B, C)
+    world.finish_session()
+    check_end(world)

@@ -1,0 +1,84 @@
+"""The bytes through the ServerApp and the figures of the nodes, added up."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+
+from flwr_digest.strategies.accounting import ServerTraffic, add_up, model_bytes
+
+
+def report(**fields: object) -> RecordDict:
+    full = {"ending": "the session closed", "totals": {}, "unreached": {}, **fields}
+    return RecordDict({"digest": ConfigRecord({"report": json.dumps(full)})})
+
+
+def test_every_array_of_every_record_is_counted() -> None:
+    one = Array(np.zeros(10, dtype=np.float32))
+    content = RecordDict(
+        {
+            "a": ArrayRecord({"x": one, "y": one}),
+            "b": ArrayRecord({"x": one}),
+            "m": MetricRecord({"loss": 1.0}),
+            "c": ConfigRecord({"raw": b"1234"}),
+        }
+    )
+    assert model_bytes(content) == 3 * len(one.data)
+    assert len(one.data) >= 40
+    assert model_bytes(RecordDict()) == 0
+
+
+def test_counters_are_added_up_over_the_nodes() -> None:
+    round_report = add_up(
+        [
+            (4, report(totals={"visits": 2, "hops_sent": 1})),
+            (6, report(totals={"visits": 3, "reroutes": 5}, ending="its time was up")),
+        ]
+    )
+    assert round_report.totals == {"visits": 5, "hops_sent": 1, "reroutes": 5}
+    assert round_report.endings == {"4": "the session closed", "6": "its time was up"}
+    assert round_report.unreached == {}
+
+
+def test_links_that_never_were_are_counted_by_end() -> None:
+    round_report = add_up(
+        [
+            (4, report(unreached={"9": "no answer", "6": "it never dialled"})),
+            (6, report(unreached={"4": "no answer"})),
+            (9, report()),
+        ]
+    )
+    assert sorted(round_report.unreached) == ["4", "6"]
+    assert round_report.to_metrics(ServerTraffic())["digest-broken-links"] == 3
+
+
+def test_the_metrics_tell_the_traffic_of_nodes_and_server() -> None:
+    totals = {
+        "payload_bytes_sent": 1000,
+        "control_bytes_sent": 24,
+        "hops_sent": 3,
+        "visits": 5,
+        "resends": 1,
+        "reroutes": 2,
+        "reissues": 4,
+        "forfeited_steps": 6,
+    }
+    server = ServerTraffic(handout_bytes=7, training_bytes=0, on_request_bytes=8)
+    metrics = add_up([(4, report(totals=totals))]).to_metrics(server)
+    assert dict(metrics) == {
+        "digest-bytes-between-nodes": 1024,
+        "digest-payload-bytes": 1000,
+        "digest-control-bytes": 24,
+        "digest-hops": 3,
+        "digest-visits": 5,
+        "digest-resends": 1,
+        "digest-reroutes": 2,
+        "digest-reissues": 4,
+        "digest-forfeited-steps": 6,
+        "digest-broken-links": 0,
+        "digest-server-training-bytes": 0,
+        "digest-server-handout-bytes": 7,
+        "digest-server-on-request-bytes": 8,
+    }

@@ -1,0 +1,305 @@
+"""A whole DIGEST run in one process: real ClientApps, real overlay, real models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from flwr.app import ArrayRecord, Context, Message, MetricRecord
+from flwr.clientapp.typing import ClientAppCallable
+from flwr.serverapp.strategy import FedAvg, Result
+from torch import nn
+
+from flwr_digest.clients import digest_mod
+from flwr_digest.clients.record import THE_STREAM
+from flwr_digest.clients.store import NodeStore
+from flwr_digest.core.draw import draw
+from flwr_digest.errors import ConfigError
+from flwr_digest.strategies import Digest
+from tests.support.flower_app import (
+    STEPS,
+    Net,
+    client_app,
+    context_of,
+    federation,
+    free_ports,
+    initial_arrays,
+    loss_of,
+)
+from tests.support.flower_grid import LONGEST_SECONDS, RUN_ID, LocalGrid
+
+NODES = [2, 3, 5, 2**63 + 7]  # Flower's ids use all of 64 bits
+MODEL_BYTES = sum(len(array.data) for array in initial_arrays().values())
+PARAMETERS = sum(parameter.numel() for parameter in Net().parameters())
+
+
+def digest(**changes: Any) -> Digest:  # noqa: ANN401
+    options: dict[str, Any] = {
+        "topology": "ring",
+        "local_steps": 3,
+        "session_seconds": 30.0,
+        "min_train_nodes": 3,
+        "min_available_nodes": 3,
+        "min_evaluate_nodes": 3,
+    }
+    return Digest(**{**options, **changes})
+
+
+def same(one: ArrayRecord, other: ArrayRecord) -> bool:
+    return list(one) == list(other) and all(
+        np.array_equal(one[name].numpy(), other[name].numpy()) for name in one
+    )
+
+
+def trained_steps(grid: LocalGrid) -> dict[int, int]:
+    """Return how many local steps each node's account holds, by its own memory."""
+    steps = {}
+    for node in grid.apps:
+        memory = NodeStore(RUN_ID, node).load()
+        assert memory is not None
+        steps[node] = memory.states[THE_STREAM].account.steps
+    return steps
+
+
+def with_arrays(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+    """Be a mod that adds the model to whatever the app says when it is evaluated."""
+    reply = call_next(message, context)
+    if message.metadata.message_type == "evaluate":
+        reply.content["spare"] = initial_arrays()
+    return reply
+
+
+def without_stream() -> int:
+    """Return a node that the stream does not start at."""
+    return next(node for node in NODES if node != draw(sorted(NODES), 0))
+
+
+def loss(arrays: ArrayRecord) -> float:
+    model = Net()
+    model.load_state_dict(arrays.to_torch_state_dict())
+    with torch.no_grad():
+        return float(np.mean([loss_of(model, node).item() for node in NODES]))
+
+
+def test_one_round_moves_models_between_nodes_and_none_through_the_grid(sockets: Path) -> None:
+    grid = federation(sockets, {node: client_app() for node in NODES})
+    result = digest().start(grid, initial_arrays(), num_rounds=1)
+    assert len(grid.of_phase("train")) == len(NODES)
+    assert sum(exchange.array_bytes for exchange in grid.of_phase("train", "evaluate")) == 0
+    assert sum(exchange.array_bytes for exchange in grid.of_phase("hello")) == 4 * MODEL_BYTES
+    assert sum(exchange.array_bytes for exchange in grid.of_phase("collect")) == MODEL_BYTES
+    metrics = result.train_metrics_clientapp[1]
+    assert metrics["digest-server-training-bytes"] == 0
+    assert metrics["digest-server-handout-bytes"] == 4 * MODEL_BYTES
+    assert metrics["digest-server-on-request-bytes"] == MODEL_BYTES
+    assert metrics["digest-forfeited-steps"] == 0
+    assert metrics["digest-broken-links"] == 0
+    hops, payload = metrics["digest-hops"], metrics["digest-payload-bytes"]
+    assert isinstance(hops, int)
+    assert isinstance(payload, int)
+    assert hops >= len(NODES)
+    assert payload > hops * 200  # each hop carries a model
+
+
+def test_the_result_is_the_streams_model_and_every_nodes(sockets: Path) -> None:
+    grid = federation(sockets, {node: client_app() for node in NODES})
+    result = digest().start(grid, initial_arrays(), num_rounds=1)
+    model = Net()
+    model.load_state_dict(result.arrays.to_torch_state_dict())
+    assert loss(result.arrays) < loss(initial_arrays())
+    flat = torch.cat([v.flatten() for v in model.state_dict().values() if v.is_floating_point()])
+    for node in NODES:
+        memory = NodeStore(RUN_ID, node).load()
+        assert memory is not None
+        assert np.array_equal(memory.states[THE_STREAM].kept.model, flat.numpy())
+        # The last tour has brought it. (What a node had taken may be off by a rounding.)
+        np.testing.assert_allclose(memory.model, flat.numpy(), rtol=0, atol=1e-6)
+    assert trained_steps(grid) == dict.fromkeys(NODES, STEPS)
+
+
+def test_the_streams_model_holds_each_nodes_work_with_its_weight(sockets: Path) -> None:
+    work = {node: torch.zeros(PARAMETERS) for node in NODES}
+
+    def parameters(model: nn.Module) -> torch.Tensor:
+        return torch.cat([value.detach().flatten() for value in model.parameters()])
+
+    def watch(node: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        before: list[torch.Tensor] = []
+        optimizer.register_step_pre_hook(lambda *_: before.append(parameters(model)))
+
+        def after(*_: object) -> None:  # made before attach(), so called before anything moves on
+            work[node] += parameters(model) - before.pop()
+
+        optimizer.register_step_post_hook(after)
+
+    grid = federation(sockets, {node: client_app(before_attach=watch) for node in NODES})
+    start = Net()
+    start.load_state_dict(initial_arrays().to_torch_state_dict())
+    result = digest().start(grid, initial_arrays(), num_rounds=2)
+    end = Net()
+    end.load_state_dict(result.arrays.to_torch_state_dict())
+    moved = parameters(end) - parameters(start)
+    assert all(done.abs().max() > 0.01 for done in work.values())
+    mean = torch.stack(list(work.values())).mean(dim=0)
+    torch.testing.assert_close(moved, mean, rtol=0, atol=1e-5)
+
+
+def test_three_rounds_with_evaluation_at_the_server(sockets: Path) -> None:
+    grid = federation(sockets, {node: client_app() for node in NODES})
+    seen: dict[int, ArrayRecord] = {}
+
+    def evaluate(server_round: int, arrays: ArrayRecord) -> MetricRecord:
+        seen[server_round] = arrays
+        return MetricRecord({"loss": loss(arrays)})
+
+    start = initial_arrays()
+    result = digest().start(grid, start, num_rounds=3, evaluate_fn=evaluate)
+    assert list(seen) == [0, 1, 2, 3]
+    assert same(seen[0], start)
+    assert not any(same(seen[later], seen[later - 1]) for later in (1, 2, 3))
+    assert same(seen[3], result.arrays)
+    losses = [result.evaluate_metrics_serverapp[number]["loss"] for number in range(4)]
+    assert losses == sorted(losses, reverse=True)
+    assert len(grid.of_phase("hello")) == len(NODES)  # later ones come with the train replies
+    assert sum(exchange.array_bytes for exchange in grid.of_phase("train", "evaluate")) == 0
+    assert sum(e.array_bytes for e in grid.of_phase("collect")) == 3 * MODEL_BYTES
+    assert list(result.train_metrics_clientapp) == [1, 2, 3]
+    for number in (1, 2, 3):
+        assert isinstance(result.train_metrics_clientapp[number]["loss"], float)
+        assert isinstance(result.evaluate_metrics_clientapp[number]["loss"], float)
+    assert trained_steps(grid) == dict.fromkeys(NODES, 3 * STEPS)
+
+
+def test_without_evaluation_at_the_server_the_model_is_fetched_once(sockets: Path) -> None:
+    grid = federation(sockets, {node: client_app() for node in NODES[:3]})
+    digest().start(grid, initial_arrays(), num_rounds=2)
+    assert len(grid.of_phase("collect")) == 1
+
+
+def test_plaintext_over_tcp_when_the_user_says_so() -> None:
+    contexts = {
+        node: context_of(node, {"digest-address": f"127.0.0.1:{port}"})
+        for node, port in zip(NODES, free_ports(len(NODES)), strict=True)
+    }
+    grid = LocalGrid(apps={node: client_app() for node in NODES}, contexts=contexts)
+    result = digest(insecure=True).start(grid, initial_arrays(), num_rounds=2)
+    assert trained_steps(grid) == dict.fromkeys(NODES, 2 * STEPS)
+    assert loss(result.arrays) < loss(initial_arrays())
+
+
+def test_a_single_node_learns_alone(sockets: Path) -> None:
+    grid = federation(sockets, {4: client_app()})
+    alone = digest(min_train_nodes=1, min_available_nodes=1, min_evaluate_nodes=1)
+    result = alone.start(grid, initial_arrays(), num_rounds=2)
+    assert trained_steps(grid) == {4: 2 * STEPS}
+    assert loss(result.arrays) < loss(initial_arrays())
+
+
+def test_a_node_without_the_mod_is_named_with_the_remedy(
+    sockets: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    apps = {node: client_app() for node in NODES[:3]} | {NODES[3]: client_app(mods=[])}
+    grid = federation(sockets, apps)
+    digest().start(grid, initial_arrays(), num_rounds=1)
+    (line,) = {r.getMessage() for r in caplog.records if "cannot take part" in r.getMessage()}
+    assert str(NODES[3]) in line
+    assert "mods=[digest_mod]" in line
+    assert sorted(e.node for e in grid.of_phase("train")) == NODES[:3]
+
+
+def test_a_handler_that_raises_costs_only_its_own_node(
+    sockets: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = without_stream()
+    failed: list[int] = []
+
+    def at_step(node: int, step: int) -> None:
+        if failed or step != 1:
+            return
+        if node == bad:
+            raise ValueError("no data today")
+        grid.await_end_of_training(bad)
+        failed.append(bad)
+
+    grid = federation(sockets, {node: client_app(at_step=at_step) for node in NODES})
+    result = digest().start(grid, initial_arrays(), num_rounds=2)
+    lines = [r.getMessage() for r in caplog.records if " failed: " in r.getMessage()]
+    assert lines == [f"\t> node {bad} failed: ValueError: no data today"]
+    assert "cannot take part" not in caplog.text
+    assert list(result.train_metrics_clientapp) == [1, 2]
+    assert sorted(e.node for e in grid.of_phase("hello")) == sorted([*NODES, bad])
+    steps = trained_steps(grid)
+    assert steps.pop(bad) == 1 + STEPS  # what it had done before it failed is kept
+    assert set(steps.values()) == {2 * STEPS}
+    assert sum(exchange.array_bytes for exchange in grid.of_phase("train", "evaluate")) == 0
+
+
+def test_too_few_nodes_end_the_run_with_one_line_of_reasons(sockets: Path) -> None:
+    grid = federation(sockets, {node: client_app(mods=[]) for node in NODES[:2]})
+    grid.apps = {**grid.apps, 5: client_app(), 6: client_app(), 7: client_app()}
+    grid.contexts = {**grid.contexts, 5: context_of(5, {}), 6: context_of(6, {})}
+    grid.dead, grid.silent = {6}, {7}
+    with pytest.raises(ConfigError) as caught:
+        digest().start(grid, initial_arrays(), num_rounds=1)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert line.startswith("only 0 nodes can take part, and min_train_nodes=3; ")
+    assert f"node {NODES[0]}: its ClientApp does not know DIGEST" in line
+    assert "node 5: this node has no address: start its SuperNode with --node-config" in line
+    assert "node 6: it is gone" in line
+    assert "node 7: no reply within the round's timeout" in line
+
+
+def test_a_handler_that_never_attaches_is_told_so(
+    sockets: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = without_stream()
+    attached = Barrier(len(NODES))
+
+    def at_step(node: int, step: int) -> None:
+        if step == 0:
+            attached.wait(LONGEST_SECONDS)
+            if node != bad:
+                grid.await_end_of_training(bad)
+
+    apps = {node: client_app(attached=node != bad, at_step=at_step) for node in NODES}
+    grid = federation(sockets, apps)
+    result = digest().start(grid, initial_arrays(), num_rounds=1)
+    (line,) = {r.getMessage() for r in caplog.records if "without attach" in r.getMessage()}
+    assert line.startswith(f"\t> node {bad} failed: the train handler ended without attach(")
+    assert list(result.train_metrics_clientapp) == [1]
+
+
+def test_arrays_that_a_handler_sends_with_its_evaluation_are_counted(sockets: Path) -> None:
+    app = client_app(mods=[with_arrays, digest_mod])
+    grid = federation(sockets, dict.fromkeys(NODES[:3], app))
+    strategy = digest()
+    strategy.start(grid, initial_arrays(), num_rounds=1)
+    sent = sum(exchange.array_bytes for exchange in grid.of_phase("evaluate"))
+    assert sent == 3 * MODEL_BYTES
+    assert strategy.traffic.training_bytes == sent
+
+
+def test_the_same_app_serves_fedavg_untouched(sockets: Path, digest_home: Path) -> None:
+    def run(grid: LocalGrid) -> Result:
+        strategy = FedAvg(min_train_nodes=4, min_available_nodes=4, min_evaluate_nodes=4)
+        return strategy.start(grid, initial_arrays(), num_rounds=2)
+
+    with_digest = run(federation(sockets, {node: client_app() for node in NODES}))
+    bare = {node: client_app(mods=[], attached=False) for node in NODES}
+    without = run(federation(sockets, bare))
+    for name, array in without.arrays.items():
+        np.testing.assert_allclose(with_digest.arrays[name].numpy(), array.numpy(), atol=1e-6)
+    assert not digest_home.exists()
+
+
+def test_the_summary_says_how_streams_travel(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="flwr"):
+        digest(topology="complete", local_steps=7, insecure=True).summary()
+    assert "complete" in caplog.text
+    assert "7 local steps" in caplog.text
+    assert "PLAINTEXT" in caplog.text
