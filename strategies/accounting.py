@@ -70,6 +70,7 @@ class RoundReport:
                 "digest-reroutes": total("reroutes", 0),
                 "digest-reissues": total("reissues", 0),
                 "digest-forfeited-steps": total("forfeited_steps", 0),
+                "digest-unshared-steps": total("unshared_steps", 0),
                 "digest-broken-links": sum(map(len, self.unreached.values())),
                 "digest-server-training-bytes": server.training_bytes,
                 "digest-server-handout-bytes": server.handout_bytes,

@@ -44,6 +44,8 @@ class SessionReport:
         By stream.
     unreached : mapping of NodeId to str
         Neighbors that there never was a link to: their address, and what was found there.
+    unshared_steps : int
+        Local steps that no stream has taken up yet. They are kept for the next session.
     seconds : float
         How long the session took.
     """
@@ -52,11 +54,12 @@ class SessionReport:
     traffic: Mapping[NodeId, Traffic]
     counters: Mapping[StreamId, Counters]
     unreached: Mapping[NodeId, str]
+    unshared_steps: int
     seconds: float
 
     def totals(self) -> dict[str, int]:
-        """Return the sums of all traffic and stream counters."""
-        sums: dict[str, int] = {}
+        """Return the sums of all counters."""
+        sums = {"unshared_steps": self.unshared_steps}
         rows = [asdict(traffic) for traffic in self.traffic.values()]
         rows += [asdict(counters) for counters in self.counters.values()]
         for row in rows:
@@ -214,6 +217,7 @@ class Session:
                 peer: f"at {self.plan.peers[peer].address}: {self._why_missing(peer)}"
                 for peer in self.neighbors - self.driver.met
             },
+            unshared_steps=max(station.account.unshared_steps for station in stations.values()),
             seconds=self._clock() - self._began,
         )
 

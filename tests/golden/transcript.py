@@ -15,6 +15,7 @@ LATE = {
     TimerKind.RECEIPT: "has waited for the receipt in vain",
     TimerKind.LOST: "has not seen the stream for too long",
     TimerKind.ANSWERS: "has waited long enough for answers",
+    TimerKind.MISSING: "has waited long enough for those it cannot reach",
 }
 
 
@@ -65,7 +66,7 @@ class Transcript:
             case Inquiry():
                 return "inquiry  who has seen the stream?"
             case Sighting(newest=newest):
-                return f"sighting {order(newest)} is the newest that I know"
+                return f"sighting {order(newest)} is what I keep"
             case Close(order=closed):
                 return f"close    {order(closed)}"
 
@@ -119,6 +120,8 @@ def go_on(world: World, until: Callable[[World], bool], most_events: int = 200) 
 
 def order(what: Order) -> str:
     """Return fence and hop as people write them: ``fence 1.0 hop 3``."""
+    if what.hop == 0:
+        return "the initial model"
     return f"fence {what.fence.generation}.{what.fence.node} hop {what.hop}"
 
 

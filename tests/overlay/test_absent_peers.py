@@ -205,3 +205,18 @@ def test_leaving_does_not_wait_for_one_that_never_says_hello() -> None:
         company.run()
 
     assert company.slowest_leave() < QUICK_SECONDS
+
+
+def test_steps_that_no_stream_took_up_are_counted_and_kept() -> None:
+    company = Company(count=2)
+    member = odd_one(company, 1)
+    for _ in range(3):
+        member.trainer.step()
+
+    company.run()
+
+    assert member.error is None
+    assert member.report.unshared_steps == 3
+    assert member.report.totals()["unshared_steps"] == 3
+    (state,) = member.session.final_states.values()
+    assert state.account.unshared_steps == 3

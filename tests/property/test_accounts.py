@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from flwr_digest.core.ids import NodeId
-from tests.support.world import MOST_LIVES, MOST_NODES, STREAM, World
+from tests.support.world import MOST_LIVES, MOST_NODES, World
 
 INDEX = st.integers(min_value=0, max_value=10**6)
 SHAPE = st.sampled_from(["path", "star", "ring", "small-world"])
@@ -22,7 +22,7 @@ def any_graph(count: int, shape: str, seed: int) -> nx.Graph[int]:
     graph: nx.Graph[int]
     if shape == "small-world" and count > 3:
         graph = nx.connected_watts_strogatz_graph(count, 2, 0.4, seed=seed)
-    elif shape == "path":
+    elif shape == "path" or count == 1:
         graph = nx.path_graph(count)
     elif shape == "star":
         graph = nx.star_graph(count - 1)
@@ -70,6 +70,7 @@ class Histories(RuleBasedStateMachine):
     def drop(self, index: int) -> None:
         self.world.drop(self.pick_wire(index))
 
+    @precondition(lambda self: self.world.graph.edges)
     @rule(index=INDEX)
     def cut_or_connect(self, index: int) -> None:
         edges = sorted(self.world.graph.edges)

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -264,6 +264,28 @@ def test_a_handler_that_raises_leaves_nothing_behind(context: Context) -> None:
     say_hello(context)
     train(client_app(), context)
     assert memory().states[THE_STREAM].account.steps == 5 + STEPS
+
+
+def test_a_handler_that_raises_in_the_middle_of_a_step_ends_too(context: Context) -> None:
+    def handler(message: Message) -> None:
+        model = loaded(message)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        attach(model, optimizer)
+        optimizer.step(lambda: 1 / 0)
+
+    ended = Event()
+
+    def run() -> None:
+        with pytest.raises(ZeroDivisionError):
+            train(app_of(handler), context)
+        ended.set()
+
+    say_hello(context)
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    assert ended.wait(20.0)
+    thread.join(20.0)
+    assert memory().states[THE_STREAM].account.steps == 0
 
 
 def test_the_optimizer_is_left_as_it_was(context: Context) -> None:

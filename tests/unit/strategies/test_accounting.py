@@ -64,6 +64,7 @@ def test_the_metrics_tell_the_traffic_of_nodes_and_server() -> None:
         "reroutes": 2,
         "reissues": 4,
         "forfeited_steps": 6,
+        "unshared_steps": 7,
     }
     server = ServerTraffic(handout_bytes=7, training_bytes=0, on_request_bytes=8)
     metrics = add_up([(4, report(totals=totals))]).to_metrics(server)
@@ -77,6 +78,7 @@ def test_the_metrics_tell_the_traffic_of_nodes_and_server() -> None:
         "digest-reroutes": 2,
         "digest-reissues": 4,
         "digest-forfeited-steps": 6,
+        "digest-unshared-steps": 7,
         "digest-broken-links": 0,
         "digest-server-training-bytes": 0,
         "digest-server-handout-bytes": 7,

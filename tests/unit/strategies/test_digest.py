@@ -66,10 +66,9 @@ def trained_steps(grid: LocalGrid) -> dict[int, int]:
 
 
 def with_arrays(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
-    """Be a mod that adds the model to whatever the app says when it is evaluated."""
+    """Be a mod that adds a model to whatever the app and DIGEST's mod say."""
     reply = call_next(message, context)
-    if message.metadata.message_type == "evaluate":
-        reply.content["spare"] = initial_arrays()
+    reply.content["spare"] = initial_arrays()
     return reply
 
 
@@ -274,13 +273,13 @@ def test_a_handler_that_never_attaches_is_told_so(
     assert list(result.train_metrics_clientapp) == [1]
 
 
-def test_arrays_that_a_handler_sends_with_its_evaluation_are_counted(sockets: Path) -> None:
+def test_the_count_is_honest_about_arrays_that_come_all_the_same(sockets: Path) -> None:
     app = client_app(mods=[with_arrays, digest_mod])
     grid = federation(sockets, dict.fromkeys(NODES[:3], app))
     strategy = digest()
     strategy.start(grid, initial_arrays(), num_rounds=1)
-    sent = sum(exchange.array_bytes for exchange in grid.of_phase("evaluate"))
-    assert sent == 3 * MODEL_BYTES
+    sent = sum(exchange.array_bytes for exchange in grid.of_phase("train", "evaluate"))
+    assert sent == 2 * 3 * MODEL_BYTES
     assert strategy.traffic.training_bytes == sent
 
 
