@@ -252,15 +252,18 @@ class Digest(FedAvg):
 
     def _collect(self) -> ArrayRecord | None:
         """Fetch the model of the newest copy of the stream from a node that keeps it."""
-        if not self._hellos:
-            return None
-        node = freshest(self._hellos, self.options.seed)
-        replies = self._ask([self._message(node, MessageType.TRAIN, {Key.PHASE: Phase.COLLECT})])
-        for failed, why in replies.failed.items():
-            log(ERROR, "\t> node %d did not send the stream's model: %s", failed, why)
-        for content in replies.content.values():
-            self.traffic.on_request_bytes += model_bytes(content)
-            return content.array_records[self.arrayrecord_key]
+        keepers = dict(self._hellos)
+        while keepers:
+            node = freshest(keepers, self.options.seed)
+            fields: dict[Key, str | bool] = {Key.PHASE: Phase.COLLECT}
+            replies = self._ask([self._message(node, MessageType.TRAIN, fields)])
+            for content in replies.content.values():
+                self.traffic.on_request_bytes += model_bytes(content)
+                return content.array_records[self.arrayrecord_key]
+            log(
+                ERROR, "\t> node %d did not send the stream's model: %s", node, replies.failed[node]
+            )
+            del keepers[node]
         return None
 
     # --- evaluation -----------------------------------------------------------------------------

@@ -93,7 +93,7 @@ class Node:
                 return self._each(lambda station: station.link_up(peer, self.live, now))
             case LinkDown(peer=peer):
                 self.live -= {peer}
-                return []
+                return self._each(lambda station: station.link_down(peer, self.live, now))
             case TimerFired(timer=timer):
                 return self._station(timer.stream_id).timer_fired(timer.kind, self.live, now)
 

@@ -123,6 +123,7 @@ class Station:
         self.counters = Counters()
         self.receipt_patience = Patience(first_seconds=config.first_receipt_seconds)
         self.tour_patience = Patience(first_seconds=config.first_lost_seconds)
+        self._sent_to: NodeId | None = None  # who had the stream from here last
         self._left_at: float | None = None  # when the stream last left; None before
         self._steps_when_left = state.account.steps  # or when the session began
         self._answers: dict[NodeId, Order] = {}
@@ -315,6 +316,7 @@ class Station:
 
     def _send_kept(self, peer: NodeId, attempts: int, now: float) -> list[Effect]:
         self.outbound = Outbound(peer=peer, attempts=attempts, sent_at=now)
+        self._sent_to = peer
         self.counters.hops_sent += 1
         wait = self.receipt_patience.wait_seconds
         return [
@@ -349,9 +351,19 @@ class Station:
         out = self.outbound
         if out is None:
             return self.try_to_leave(live, now)
-        if out.peer == peer and self.kept.fence == self.highest:
+        again = out.peer == peer and out.attempts <= self.config.resends
+        if again and self.kept.fence == self.highest:
             return self._resend(out, now)  # what was under way on the old link is lost
-        return [] if out.peer in live else self._receipt_is_late(live, now)
+        return [] if out.peer in live - {peer} else self._receipt_is_late(live, now)
+
+    def link_down(self, peer: NodeId, live: frozenset[NodeId], now: float) -> list[Effect]:
+        """A link has gone: with it, perhaps, the stream that was sent over it last."""
+        if self.outbound is not None:
+            return self._receipt_is_late(live, now) if self.outbound.peer == peer else []
+        if self.closed or self.held or self._sent_to != peer:
+            return []
+        soon = now + self.receipt_patience.wait_seconds
+        return [SetTimer(timer=self._timer(TimerKind.LOST), at=soon)]
 
     def _receipt_is_late(self, live: frozenset[NodeId], now: float) -> list[Effect]:
         out = self.outbound

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from flwr_digest.core.effects import Effect, Notice, Rebase, Send, StreamClosed
 from flwr_digest.core.events import Event, TimerFired, TimerKind, TrainingFinished
-from flwr_digest.core.ids import NodeId, Order, link
+from flwr_digest.core.ids import NO_FENCE, NodeId, Order, link
 from flwr_digest.core.messages import Close, Hop, Inquiry, Message, Receipt, Sighting
 from flwr_digest.core.stream import Stream
 from tests.support.world import STREAM, World
@@ -120,7 +120,7 @@ def go_on(world: World, until: Callable[[World], bool], most_events: int = 200) 
 
 def order(what: Order) -> str:
     """Return fence and hop as people write them: ``fence 1.0 hop 3``."""
-    if what.hop == 0:
+    if what == Order(NO_FENCE, 0):
         return "the initial model"
     return f"fence {what.fence.generation}.{what.fence.node} hop {what.hop}"
 

@@ -18,6 +18,7 @@ from flwr_digest.core.effects import (
     CancelTimer,
     Effect,
     Notice,
+    NoticeKind,
     Rebase,
     Send,
     SetTimer,
@@ -76,6 +77,8 @@ class World:
     forfeited_steps: int = 0
     capped: bool = False
     """Whether a node had to forget history that it would have kept, were there no bound."""
+    begun_anew: bool = False
+    """Whether newcomers among themselves have re-issued the initial model in a later session."""
     watch: Callable[[World, NodeId, Event | Effect], None] = lambda world, node, what: None
     """Told of every event before a node handles it, and of every effect before it is done."""
 
@@ -142,8 +145,11 @@ class World:
                 self.timers[node].pop(timer, None)
             case Rebase(model=model):
                 self.models[node] = model
-            case Notice():
-                self.log.append(f"{node}: {effect.kind.value}")
+            case Notice(kind=kind):
+                self.log.append(f"{node}: {kind.value}")
+                never_visited = self.nodes[node].stations[STREAM].kept.hop == 1  # only by itself
+                if kind is NoticeKind.REISSUED and never_visited and self.generation:
+                    self.begun_anew = True
             case AwaitSteps() | StreamClosed():
                 pass  # every local step is handed in at once; `closed` says the rest
 

@@ -6,13 +6,16 @@ import networkx as nx
 import pytest
 
 from flwr_digest.core.effects import NoticeKind
-from flwr_digest.core.ids import NodeId
+from flwr_digest.core.events import Timer, TimerFired, TimerKind
+from flwr_digest.core.ids import Fence, NodeId
 from flwr_digest.core.messages import Close
 from flwr_digest.core.station import Station
 from flwr_digest.core.stream import Stream
 from tests.support.world import STREAM, World
 
 A, B, C, D, E = map(NodeId, range(5))
+LOST = Timer(kind=TimerKind.LOST, stream_id=STREAM)
+ANSWERS = Timer(kind=TimerKind.ANSWERS, stream_id=STREAM)
 
 
 def at(world: World, node: NodeId) -> Station:
@@ -79,11 +82,11 @@ def test_an_empty_newcomer_believes_a_neighbor_that_keeps_an_outranked_copy() ->
     world.next_session(nx.path_graph(4))  # D has only the initial model, and C for a neighbor
     world.cut(B, C)
     for node in (C, D):  # both have heard of a later fence, whose copy never comes
-        station = at(world, node)
-        station.highest = station.highest._replace(generation=9)
-    for _ in range(40):
-        world.believe_lost(D)
-        go_on(world, 5)
+        at(world, node).highest = Fence(9, A)
+    world.happen(D, TimerFired(timer=LOST))
+    while world.under_way:
+        world.deliver()
+    world.happen(D, TimerFired(timer=ANSWERS))
     assert at(world, D).counters.reissues == 0
     world.finish_session()
     check_end(world)
@@ -170,18 +173,22 @@ def test_a_session_of_one_ends() -> None:
 
 
 def test_whoever_gave_up_alone_does_not_end_the_session_of_the_others() -> None:
-    world = World(graph=nx.path_graph(3), local_steps=9)
+    world = well_trained(World(graph=nx.path_graph(3), local_steps=1))
+    while not at(world, A).held:
+        for node in [node for node in world.nodes if at(world, node).held]:
+            world.train(node, 1)
+        while world.under_way:
+            world.deliver()
     world.cut(B, C)
     world.finish(C)
-    while not world.nodes[C].closed:
-        world.fire_next_timer()
+    world.happen(C, TimerFired(timer=LOST))
+    assert world.nodes[C].closed
     world.connect(B, C)
-    world.believe_lost(B)
-    go_on(world, 10)
-    world.train(B, 3)
+    world.believe_lost(B)  # it asks C
+    while world.under_way:
+        world.deliver()
     world.finish(B)
-    go_on(world, 10)
-    assert not world.nodes[A].closed
+    assert not world.nodes[B].closed
     world.train(A, 4)
     world.finish_session()
     check_end(world)
