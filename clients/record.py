@@ -11,7 +11,7 @@ from flwr.app import Array, ArrayRecord
 
 from flwr_digest.core.ids import StreamId
 from flwr_digest.core.layout import Entry, Layout
-from flwr_digest.core.station import StationState, first_state
+from flwr_digest.core.state import StationState, first_state
 from flwr_digest.errors import ConfigError
 
 THE_STREAM = StreamId(0)  # single-stream: it carries the whole vector

@@ -16,7 +16,7 @@ from flwr_digest.clients.record import NodeRecord
 from flwr_digest.core.account import Account, Applied
 from flwr_digest.core.ids import Fence, NodeId, StreamId
 from flwr_digest.core.layout import Layout
-from flwr_digest.core.station import StationState, reopened
+from flwr_digest.core.state import StationState, reopened
 from flwr_digest.core.stream import Stream, Visit
 from flwr_digest.errors import ConfigError, StateError
 from flwr_digest.overlay.identity import Identity

@@ -18,7 +18,8 @@ from flwr_digest.core.events import (
 )
 from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.core.messages import Hop, Message
-from flwr_digest.core.station import Station, StationState
+from flwr_digest.core.state import StationState
+from flwr_digest.core.station import Station
 from flwr_digest.errors import LocalProtocolError, RemoteProtocolError
 
 

@@ -16,9 +16,9 @@ a hop arrives ──> newer than all seen? ──no──> receipt, drop
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from flwr_digest.core.account import Account, contribute, open_account, settle
+from flwr_digest.core.account import contribute, settle
 from flwr_digest.core.config import NodeConfig
 from flwr_digest.core.effects import (
     AwaitSteps,
@@ -35,70 +35,9 @@ from flwr_digest.core.events import LocalSteps, Timer, TimerKind
 from flwr_digest.core.ids import Fence, NodeId, Order, StreamId
 from flwr_digest.core.messages import Close, Hop, Inquiry, Message, Receipt, Sighting
 from flwr_digest.core.patience import Patience
+from flwr_digest.core.state import Counters, Outbound, StationState
 from flwr_digest.core.stream import Stream, Tour
-from flwr_digest.core.vector import Vector
 from flwr_digest.core.walk import next_hop, note_links, reachable
-from flwr_digest.errors import LocalProtocolError
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outbound:
-    """A hop that is not acknowledged yet."""
-
-    peer: NodeId
-    attempts: int
-    sent_at: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StationState:
-    """What outlives a session, and a restart: the account, and the last copy of the stream here.
-
-    `highest` is the highest fence seen; a copy below it is dead. Whoever may crash and come back
-    with a saved state saves it before the effects that came with it are carried out; one that
-    comes back with an older state must open a new account (see `reopened`), or it gives work up.
-    """
-
-    account: Account
-    kept: Stream
-    highest: Fence
-
-    def __post_init__(self) -> None:
-        if self.highest < self.kept.fence:
-            raise LocalProtocolError(
-                f"highest fence {self.highest} is below the kept copy's {self.kept.fence}"
-            )
-
-
-def first_state(stream_id: StreamId, initial: Vector, life: int) -> StationState:
-    """Return the state before the first visit: every node keeps a copy of the initial model.
-
-    `life` is a number that this node has never used for an account before (random, say).
-    """
-    kept = Stream(stream_id=stream_id, model=initial)
-    return StationState(account=open_account(initial, life), kept=kept, highest=kept.fence)
-
-
-def reopened(state: StationState, life: int) -> StationState:
-    """Return the state of a node that has lost track of what it gave since: a new account.
-
-    What it had given stays in the stream; what it had not yet given is lost. `life` must be above
-    all that this node has used.
-    """
-    return replace(state, account=open_account(state.kept.model, life))
-
-
-@dataclass(kw_only=True, slots=True)
-class Counters:
-    """What happened to one stream at one node in this session."""
-
-    visits: int = 0
-    hops_sent: int = 0
-    stale_drops: int = 0
-    resends: int = 0
-    reroutes: int = 0
-    reissues: int = 0
-    forfeited_steps: int = 0
 
 
 class Station:

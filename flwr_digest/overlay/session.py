@@ -13,7 +13,7 @@ from flwr_digest.core.layout import Layout
 from flwr_digest.core.messages import Message
 from flwr_digest.core.node import Node
 from flwr_digest.core.plan import Plan
-from flwr_digest.core.station import Counters, StationState
+from flwr_digest.core.state import Counters, StationState
 from flwr_digest.core.trainer import Trainer
 from flwr_digest.errors import DigestError
 from flwr_digest.overlay.channel import Security

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from flwr_digest.core.ids import NodeId
-from flwr_digest.core.station import first_state
+from flwr_digest.core.state import first_state
 from flwr_digest.learning.flat import FlatModel
 from flwr_digest.learning.handoff import Handoff
 from flwr_digest.learning.hooks import StepHooks

@@ -22,7 +22,7 @@ from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.core.invariants import UnitWork
 from flwr_digest.core.layout import Entry, Layout
 from flwr_digest.core.plan import Peer, Plan
-from flwr_digest.core.station import StationState, first_state
+from flwr_digest.core.state import StationState, first_state
 from flwr_digest.core.trainer import Taken
 from flwr_digest.core.vector import Vector
 from flwr_digest.launch.ports import LOOPBACK, free_ports

@@ -40,7 +40,7 @@ from flwr_digest.core.ids import Link, NodeId, StreamId, link
 from flwr_digest.core.invariants import UnitWork, check_station
 from flwr_digest.core.messages import Hop, Message
 from flwr_digest.core.node import Node
-from flwr_digest.core.station import StationState, first_state
+from flwr_digest.core.state import StationState, first_state
 from flwr_digest.core.vector import Vector
 
 STREAM = StreamId(0)
@@ -194,12 +194,14 @@ class World:
 
     def crash(self, node: NodeId) -> None:
         """Kill a node; what it had saved stays."""
-        states = self.nodes[node].states
-        self.forfeited_steps += self.nodes[node].stations[STREAM].counters.forfeited_steps
-        del self.nodes[node]
-        self.saved[node] = states
+        self._put_away(node)
         for peer in map(NodeId, self.graph[node]):
             self.cut(node, peer)
+
+    def _put_away(self, node: NodeId) -> None:
+        self.saved[node] = self.nodes[node].states
+        self.forfeited_steps += self.nodes[node].stations[STREAM].counters.forfeited_steps
+        del self.nodes[node]
 
     def restart(self, node: NodeId, *, with_state: bool) -> None:
         """Start a crashed node again, and its links."""
@@ -253,7 +255,8 @@ class World:
         With another graph, its nodes are the new members: some may be new, others may have left.
         """
         for node in list(self.nodes):
-            self.crash(node)
+            self._put_away(node)
+        self.up.clear()  # for all at once: nobody sees the others leave
         self.under_way.clear()
         if graph is not None:
             self.graph = graph

@@ -16,7 +16,7 @@ from flwr_digest.clients.store import FLOWER_HOME, HOME, NodeStore
 from flwr_digest.core.account import contribute, settle
 from flwr_digest.core.ids import Fence, NodeId
 from flwr_digest.core.layout import Entry, Layout
-from flwr_digest.core.station import StationState
+from flwr_digest.core.state import StationState
 from flwr_digest.errors import StateError
 from flwr_digest.overlay.identity import Identity, new_identity
 from tests.support.flower_app import initial_arrays

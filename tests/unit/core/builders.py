@@ -14,7 +14,8 @@ from flwr_digest.core.effects import Effect
 from flwr_digest.core.events import LocalSteps
 from flwr_digest.core.ids import Fence, NodeId, StreamId
 from flwr_digest.core.messages import Hop
-from flwr_digest.core.station import Station, first_state
+from flwr_digest.core.state import first_state
+from flwr_digest.core.station import Station
 from flwr_digest.core.stream import Stream
 from flwr_digest.core.vector import Vector
 from flwr_digest.core.walk import Topology

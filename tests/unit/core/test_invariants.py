@@ -11,7 +11,8 @@ from flwr_digest.core.account import Applied
 from flwr_digest.core.ids import Fence, NodeId
 from flwr_digest.core.invariants import UnitWork, check_station
 from flwr_digest.core.node import Node
-from flwr_digest.core.station import Outbound, Station
+from flwr_digest.core.state import Outbound
+from flwr_digest.core.station import Station
 from flwr_digest.core.stream import Stream, Visit
 from tests.support.world import STREAM, World
 from tests.unit.core.builders import LIFE, TRIANGLE, A, B, station, steps, stream, vector

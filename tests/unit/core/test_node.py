@@ -21,7 +21,7 @@ from flwr_digest.core.events import (
 from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.core.messages import Hop, Inquiry
 from flwr_digest.core.node import Node
-from flwr_digest.core.station import first_state
+from flwr_digest.core.state import first_state
 from flwr_digest.core.stream import Visit
 from flwr_digest.core.vector import Vector
 from flwr_digest.errors import LocalProtocolError, RemoteProtocolError

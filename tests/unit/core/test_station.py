@@ -19,7 +19,8 @@ from flwr_digest.core.events import TimerKind
 from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order, link
 from flwr_digest.core.invariants import check_station
 from flwr_digest.core.messages import Close, Hop, Inquiry, Receipt, Sighting
-from flwr_digest.core.station import Station, StationState, reopened
+from flwr_digest.core.state import StationState, reopened
+from flwr_digest.core.station import Station
 from flwr_digest.core.stream import Tour
 from flwr_digest.errors import LocalProtocolError
 from tests.unit.core.builders import (

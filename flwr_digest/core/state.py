@@ -1,0 +1,71 @@
+"""What a node keeps of one stream: across sessions, and of the session that runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from flwr_digest.core.account import Account, open_account
+from flwr_digest.core.ids import Fence, NodeId, StreamId
+from flwr_digest.core.stream import Stream
+from flwr_digest.core.vector import Vector
+from flwr_digest.errors import LocalProtocolError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outbound:
+    """A hop that is not acknowledged yet."""
+
+    peer: NodeId
+    attempts: int
+    sent_at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StationState:
+    """What outlives a session, and a restart: the account, and the last copy of the stream here.
+
+    `highest` is the highest fence seen; a copy below it is dead. Whoever may crash and come back
+    with a saved state saves it before the effects that came with it are carried out; one that
+    comes back with an older state must open a new account (see `reopened`), or it gives work up.
+    """
+
+    account: Account
+    kept: Stream
+    highest: Fence
+
+    def __post_init__(self) -> None:
+        if self.highest < self.kept.fence:
+            raise LocalProtocolError(
+                f"highest fence {self.highest} is below the kept copy's {self.kept.fence}"
+            )
+
+
+def first_state(stream_id: StreamId, initial: Vector, life: int) -> StationState:
+    """Return the state before the first visit: every node keeps a copy of the initial model.
+
+    `life` is a number that this node has never used for an account before (random, say).
+    """
+    kept = Stream(stream_id=stream_id, model=initial)
+    return StationState(account=open_account(initial, life), kept=kept, highest=kept.fence)
+
+
+def reopened(state: StationState, life: int) -> StationState:
+    """Return the state of a node that has lost track of what it gave since: a new account.
+
+    What it had given stays in the stream; what it had not yet given is lost. `life` must be above
+    all that this node has used.
+    """
+    return replace(state, account=open_account(state.kept.model, life))
+
+
+@dataclass(kw_only=True, slots=True)
+class Counters:
+    """What happened to one stream at one node in this session."""
+
+    visits: int = 0
+    hops_sent: int = 0
+    stale_drops: int = 0
+    resends: int = 0
+    reroutes: int = 0
+    reissues: int = 0
+    forfeited_steps: int = 0
