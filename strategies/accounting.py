@@ -55,6 +55,17 @@ class RoundReport:
     unreached: dict[str, dict[str, str]]
     endings: dict[str, str]
 
+    def broken_links(self) -> list[str]:
+        """Return a line for each node that neighbors never linked with, and what they found."""
+        found: dict[str, list[str]] = {}
+        for node, peers in self.unreached.items():
+            for peer, why in peers.items():
+                found.setdefault(peer, []).append(f"node {node}: {why}")
+        return [
+            f"node {peer} was never linked with its neighbors: {'; '.join(reasons)}"
+            for peer, reasons in found.items()
+        ]
+
     def to_metrics(self, server: ServerTraffic) -> MetricRecord:
         """Return the round in figures, as Flower metrics."""
         total = self.totals.get

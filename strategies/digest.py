@@ -23,7 +23,7 @@ from flwr_digest.errors import ConfigError
 from flwr_digest.strategies.accounting import ServerTraffic, add_up, model_bytes
 from flwr_digest.strategies.options import Options
 from flwr_digest.strategies.planning import check_hellos, freshest, make_plans
-from flwr_digest.strategies.replies import Replies, sort_replies
+from flwr_digest.strategies.replies import Replies, read_hellos, sort_replies
 
 REPLY_IN_TIME = 0.9
 """Share of a round's timeout that a session may take: a guess; the rest is for the reply."""
@@ -191,20 +191,9 @@ class Digest(FedAvg):
 
     def _take_hellos(self, replies: Replies) -> dict[NodeId, str]:
         """Note the hellos in replies; return why there is none from other nodes."""
-        failed = dict(replies.failed)
-        for node, content in replies.content.items():
-            record = content.config_records.get(RECORD)
-            if record is None:
-                failed[node] = (
-                    "its ClientApp does not know DIGEST: make it ClientApp(mods=[digest_mod])"
-                )
-                continue
-            try:
-                self._hellos[node] = Hello.from_json(str(record[Key.HELLO]))
-            except ConfigError as error:
-                failed[node] = str(error)
-                continue
-            self._with_model.add(node)
+        hellos, failed = read_hellos(replies)
+        self._hellos |= hellos
+        self._with_model |= set(hellos)
         return failed
 
     def aggregate_train(
@@ -221,7 +210,8 @@ class Digest(FedAvg):
         if not contents:
             return None, None
         report = add_up(contents.items())
-        self._log_unreached(report.unreached)
+        for line in report.broken_links():
+            log(WARNING, "\t> %s", line)
         arrays = self._collect() if self._rounds_that_want_arrays(server_round) else None
         metrics = self._user_metrics(list(contents.values()))
         metrics.update(report.to_metrics(self.traffic))
@@ -240,15 +230,6 @@ class Digest(FedAvg):
             return MetricRecord()
         validate_message_reply_consistency(bare, self.weighted_by_key, check_arrayrecord=False)
         return self.train_metrics_aggr_fn(bare, self.weighted_by_key)
-
-    def _log_unreached(self, unreached: dict[str, dict[str, str]]) -> None:
-        by_peer: dict[str, dict[str, str]] = {}
-        for node, peers in unreached.items():
-            for peer, why in peers.items():
-                by_peer.setdefault(peer, {})[node] = why
-        for peer, found in by_peer.items():
-            reasons = "; ".join(f"node {node}: {why}" for node, why in found.items())
-            log(WARNING, "\t> node %s was never linked with its neighbors: %s", peer, reasons)
 
     def _collect(self) -> ArrayRecord | None:
         """Fetch the model of the newest copy of the stream from a node that keeps it."""
@@ -310,6 +291,7 @@ class Digest(FedAvg):
         fields: dict[Key, str | bool],
         records: dict[str, ArrayRecord | ConfigRecord] | None = None,
     ) -> Message:
+        """Return a message to a node, with our record that says what it is about."""
         content = RecordDict(dict(records or {}))
         known: dict[str, Any] = {str(key): value for key, value in fields.items()}
         content[RECORD] = ConfigRecord(known | {Key.ARRAYS.value: self.arrayrecord_key})

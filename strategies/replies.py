@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from flwr.app import Message, RecordDict
 
 from flwr_digest.core.ids import NodeId
+from flwr_digest.core.plan import RECORD, Hello, Key
+from flwr_digest.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,24 @@ def sort_replies(sent: Sequence[Message], replies: Iterable[Message]) -> Replies
             del failed[node]
             content[node] = reply.content
     return Replies(content=content, failed=failed)
+
+
+def read_hellos(replies: Replies) -> tuple[dict[NodeId, Hello], dict[NodeId, str]]:
+    """Return the hellos in replies, and why there is none from the other nodes."""
+    hellos: dict[NodeId, Hello] = {}
+    failed = dict(replies.failed)
+    for node, content in replies.content.items():
+        record = content.config_records.get(RECORD)
+        if record is None:
+            failed[node] = (
+                "its ClientApp does not know DIGEST: make it ClientApp(mods=[digest_mod])"
+            )
+            continue
+        try:
+            hellos[node] = Hello.from_json(str(record[Key.HELLO]))
+        except ConfigError as error:
+            failed[node] = str(error)
+    return hellos, failed
 
 
 _WRAPPED = re.compile(r"""<class '([\w.]+)'>:<(["'])(.*)\2>""")
