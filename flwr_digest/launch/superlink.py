@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -59,11 +60,10 @@ class SuperLink:
     def __enter__(self) -> Self:
         self._workspace = Workspace.create(self._log_dir, self._environment)
         self._launch = self._workspace.launch
-        try:
+        with ExitStack() as undo:  # whatever interrupts the start
+            undo.callback(self.stop)
             self._start()
-        except BaseException:
-            self.stop()
-            raise
+            undo.pop_all()
         return self
 
     def __exit__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -44,14 +45,13 @@ class SuperNodes:
         self._processes: dict[int, Process] = {}
 
     def __enter__(self) -> Self:
-        try:
+        with ExitStack() as undo:  # whatever interrupts the start
+            undo.callback(self.stop)
             for node in range(self._count):
                 self._launch(node)
             for node in range(self._count):
                 self._wait_until_healthy(node)
-        except BaseException:
-            self.stop()
-            raise
+            undo.pop_all()
         return self
 
     def __exit__(
