@@ -75,7 +75,7 @@ class NodeStore:
         self._make_folder()
         fresh = self._state.with_suffix(".new")
         with fresh.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type] # the stubs take them for options
+            np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._state)
