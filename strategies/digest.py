@@ -137,11 +137,11 @@ class Digest(FedAvg):
         wanted = int(len(list(grid.get_node_ids())) * self.fraction_train)
         wanted = max(wanted, self.min_train_nodes)
         node_ids, _ = sample_nodes(grid, self.min_available_nodes, wanted)
-        members = self._gather(sorted(map(NodeId, node_ids)), arrays)
+        members = self._gather(self._with_keeper(map(NodeId, node_ids), grid), arrays)
         check_hellos(members)
         session = f"{server_round}-{secrets.token_hex(8)}"
         seconds = self.options.session_seconds or self._timeout_seconds * REPLY_IN_TIME
-        plans = make_plans(members, self.options, session, seconds)
+        plans = make_plans(members, self.options, session, seconds, server_round - 1)
         config["server-round"] = server_round
         self._sent = [
             self._message(
@@ -154,9 +154,22 @@ class Digest(FedAvg):
         ]
         links = sum(map(len, plans[next(iter(plans))].topology.values())) // 2
         log(INFO, "configure_train: %d nodes, %d links, no model", len(plans), links)
-        self._hellos.clear()  # each is good for one session
+        for node in plans:
+            del self._hellos[node]  # each is good for one session
         self._count_training(message.content for message in self._sent)
         return self._sent
+
+    def _with_keeper(self, nodes: Iterable[NodeId], grid: Grid) -> list[NodeId]:
+        """Return the nodes, and with them one that keeps the newest copy of the stream.
+
+        Without it, a session of nodes that were not in the last one would start from an older copy.
+        """
+        there = set(map(NodeId, grid.get_node_ids()))
+        keepers = {node: hello for node, hello in self._hellos.items() if node in there}
+        chosen = set(nodes)
+        if keepers:
+            chosen.add(freshest(keepers, self.options.seed))
+        return sorted(chosen)
 
     def _gather(self, nodes: list[NodeId], arrays: ArrayRecord) -> dict[NodeId, Hello]:
         """Return the hellos of the nodes that can take part.

@@ -13,6 +13,7 @@ from flwr_digest.strategies.options import Options
 from flwr_digest.topology import build_topology
 
 THE_STREAM = StreamId(0)  # single-stream: it carries the whole model
+FENCES_A_SESSION = 4096  # a guess: a session that raises as many has lost its stream every second
 
 
 def check_hellos(hellos: Mapping[NodeId, Hello]) -> None:
@@ -53,7 +54,11 @@ def _check_slots(hellos: Mapping[NodeId, Hello]) -> None:
 
 
 def make_plans(
-    hellos: Mapping[NodeId, Hello], options: Options, session: str, session_seconds: float
+    hellos: Mapping[NodeId, Hello],
+    options: Options,
+    session: str,
+    session_seconds: float,
+    earlier_sessions: int = 0,
 ) -> dict[NodeId, Plan]:
     """Return each node's plan.
 
@@ -67,13 +72,17 @@ def make_plans(
         Names the session.
     session_seconds : float
         Longest time a node stays in it.
+    earlier_sessions : int
+        How many sessions this run had before. Streams start above every fence of theirs, also
+        above those that a node has raised which was never heard of again.
     """
     topology = {
         NodeId(node): frozenset(map(NodeId, near))
         for node, near in build_topology(options.topology, list(hellos), options.seed).items()
     }
     streams = {THE_STREAM: freshest(hellos, options.seed)}
-    generation = max(hello.generation for hello in hellos.values())
+    reported = max(hello.generation for hello in hellos.values())
+    generation = max(reported, earlier_sessions * FENCES_A_SESSION)
     return {
         node: Plan(
             session=session,

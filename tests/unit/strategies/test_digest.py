@@ -18,6 +18,7 @@ from flwr_digest.clients import digest_mod
 from flwr_digest.clients.record import THE_STREAM
 from flwr_digest.clients.store import NodeStore
 from flwr_digest.core.draw import draw
+from flwr_digest.core.ids import NodeId
 from flwr_digest.errors import ConfigError
 from flwr_digest.strategies import Digest
 from tests.support.flower_app import (
@@ -302,3 +303,25 @@ def test_the_summary_says_how_streams_travel(caplog: pytest.LogCaptureFixture) -
     assert "complete" in caplog.text
     assert "7 local steps" in caplog.text
     assert "PLAINTEXT" in caplog.text
+
+
+def test_a_session_of_other_nodes_goes_on_from_the_newest_copy(
+    sockets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = federation(sockets, {node: client_app() for node in NODES})
+    samples = iter([NODES[:2], NODES[2:], NODES[:2]])
+
+    def sample(*_: object) -> tuple[list[int], list[int]]:  # it is random in Flower
+        return next(samples), NODES
+
+    monkeypatch.setattr("flwr_digest.strategies.digest.sample_nodes", sample)
+    strategy = digest(fraction_train=0.5, min_train_nodes=2, fraction_evaluate=0.0)
+    strategy.start(grid, initial_arrays(), num_rounds=3)
+
+    asked = [exchange.node for exchange in grid.of_phase("train")]
+    assert len(asked) == 2 + 3 + 3  # the keeper of the newest copy comes along
+    memories = [NodeStore(RUN_ID, node).load() for node in NODES]
+    states = [memory.states[THE_STREAM] for memory in memories if memory is not None]
+    newest = max((state.kept for state in states), key=lambda kept: kept.order)
+    for node, steps in trained_steps(grid).items():
+        assert newest.last_visit(NodeId(node)).steps == steps > 0

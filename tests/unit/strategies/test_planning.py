@@ -8,7 +8,13 @@ from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order
 from flwr_digest.core.plan import Hello, Plan
 from flwr_digest.errors import ConfigError
 from flwr_digest.strategies.options import Options
-from flwr_digest.strategies.planning import THE_STREAM, check_hellos, freshest, make_plans
+from flwr_digest.strategies.planning import (
+    FENCES_A_SESSION,
+    THE_STREAM,
+    check_hellos,
+    freshest,
+    make_plans,
+)
 
 NODES = [NodeId(node) for node in (3, 5, 8, 2**63 + 1, 2**64 - 1)]
 FIRST = Order(NO_FENCE, 0)
@@ -120,6 +126,15 @@ def test_the_generation_is_the_highest_that_anyone_has_seen() -> None:
     given[NODES[2]] = hello(8, generation=9)
     given[NODES[4]] = hello(NODES[4], generation=4)
     assert {plan.generation for plan in plans(given).values()} == {9}
+
+
+def test_every_session_starts_above_all_fences_of_earlier_ones() -> None:
+    given = hellos()
+    generations = [
+        next(iter(make_plans(given, options(), "s", 60.0, earlier).values())).generation
+        for earlier in range(3)
+    ]
+    assert generations == [0, FENCES_A_SESSION, 2 * FENCES_A_SESSION]
 
 
 # --- who cannot be together ---------------------------------------------------------------------
