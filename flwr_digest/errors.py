@@ -19,9 +19,5 @@ class RemoteProtocolError(DigestError):
     """A peer broke the rules of the protocol; it loses its link, and this node goes on."""
 
 
-class PeerUnavailable(DigestError):
-    """A peer cannot be reached; the text names its address and what was seen there."""
-
-
 class StateError(DigestError):
     """A state file is torn, foreign or of another version; it is kept aside, never trusted."""
