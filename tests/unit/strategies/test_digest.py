@@ -319,7 +319,9 @@ def test_a_session_of_other_nodes_goes_on_from_the_newest_copy(
     strategy.start(grid, initial_arrays(), num_rounds=3)
 
     asked = [exchange.node for exchange in grid.of_phase("train")]
-    assert len(asked) == 2 + 3 + 3  # the keeper of the newest copy comes along
+    assert set(NODES[2:]) < set(asked[2:5])  # a keeper of the newest copy comes along
+    assert set(NODES[:2]) <= set(asked[5:])
+    assert len(asked[5:]) <= 3  # two if one of them has kept the newest copy
     memories = [NodeStore(RUN_ID, node).load() for node in NODES]
     states = [memory.states[THE_STREAM] for memory in memories if memory is not None]
     newest = max((state.kept for state in states), key=lambda kept: kept.order)
