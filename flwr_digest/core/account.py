@@ -1,10 +1,15 @@
 """The accounting rule: every local step is in the stream once, whatever happens to its copies.
 
-A node keeps its own total, `own`: the weighted sum of the displacements of all its local steps. A
+A node keeps a total, `inflow`, of all it has for a stream: the weighted sum of the displacements
+of its local steps, and, at a gateway between regions, what the other regions' streams deposited. A
 stream remembers for each node only the *number* of the last visit in its own history. The node
-remembers what `own` was at the visits that some copy may still refer to (`applied`). So a visit
-adds `own - applied[number]`: exactly what this copy does not yet contain, be it the newest copy, a
-re-issued old one, or one that took another way (DIGEST, arXiv 2307.07652, made exactly-once).
+remembers what `inflow` was at the visits that some copy may still refer to (`applied`). So a visit
+adds `inflow - applied[number]`: exactly what this copy does not yet contain, be it the newest copy,
+a re-issued old one, or one that took another way (DIGEST, arXiv 2307.07652, made exactly-once).
+
+What a stream knows that it did not learn here, its model less `inflow`, is its *deposit*: a change
+of it is what a gateway passes on to the other regions. As "regions - gateways" is a tree, nothing
+comes back to where it came from.
 
 A copy that is older than the history still held gives the work up, and says how many steps that
 may be, rather than count it twice.
@@ -15,11 +20,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from flwr_digest.core.ids import NodeId
+from flwr_digest.core.cargo import Cargo
+from flwr_digest.core.ids import NO_FENCE, Fence, NodeId
 from flwr_digest.core.stream import Stream, Visit
-from flwr_digest.core.vector import Vector
 
 LEAST_HISTORY = 16
 """Visits that may be remembered however few members there are: a guess, see `most_history`."""
@@ -33,35 +36,44 @@ class Applied:
     that were re-issued have different histories, and hops tell early from late only within one.
     """
 
+    fence: Fence
     hop: int
     steps: int
-    own: Vector
+    entries: int
+    inflow: Cargo
     previous: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """What one node has given to one stream. Never changed: each step makes a new account.
+    """What one node has given to one stream. Never changed: each entry makes a new account.
 
     Attributes
     ----------
     life : int
         Tells this account from any other that the node has opened: a later one has a higher life.
         Above 0.
-    own : Vector
-        Weighted sum of the displacements of all local steps, shape ``[d]``, up to a constant:
-        only differences between `own` and `applied` matter, so what is no longer needed of it is
-        taken off both, and rounding does not grow with the length of the run.
+    inflow : Cargo
+        All that there is to give, shape ``[d]``, up to a constant: only differences between
+        `inflow` and `applied` matter, so what is no longer needed of it is taken off both, and
+        rounding does not grow with the length of the run.
     steps : int
-        How many local steps were made in this life.
+        How many local steps of this life are in `inflow`.
+    entries : int
+        How often something was added to `inflow`: equal counts mean equal inflow.
     applied : mapping of int to Applied
-        By visit number: `own` as it was then. Holds what surviving copies may refer to.
+        By visit number: `inflow` as it was then. Holds what surviving copies may refer to.
+    deposit : Cargo or None
+        At a gateway: what the stream knew after its last visit less `inflow`. None where that was
+        lost with an earlier life: then only what the stream learns from now on is passed on.
     """
 
     life: int
-    own: Vector
+    inflow: Cargo
     steps: int
+    entries: int
     applied: Mapping[int, Applied]
+    deposit: Cargo | None
 
     @property
     def latest(self) -> int:
@@ -88,17 +100,33 @@ class Settlement:
     forfeited_steps: int
 
 
-def open_account(like: Vector, life: int) -> Account:
-    """Return the account of a node that has given nothing yet; `like` gives shape and dtype."""
-    nothing = np.zeros_like(like)
-    first = Applied(hop=0, steps=0, own=nothing, previous=0)
-    return Account(life=life, own=nothing, steps=0, applied={0: first})
+def open_account(initial: Cargo, life: int) -> Account:
+    """Return the account of a node that has given nothing yet; streams begin as `initial`."""
+    first = Applied(fence=NO_FENCE, hop=0, steps=0, entries=0, inflow=initial.empty(), previous=0)
+    return Account(
+        life=life, inflow=first.inflow, steps=0, entries=0, applied={0: first}, deposit=initial
+    )
 
 
-def contribute(account: Account, displacement: Vector, steps: int, weight: float) -> Account:
-    """Add the displacement of `steps` local steps; it reaches the stream at its next visit."""
-    own = account.own + np.asarray(weight, dtype=account.own.dtype) * displacement
-    return replace(account, own=own, steps=account.steps + steps)
+def contribute(account: Account, cargo: Cargo, steps: int) -> Account:
+    """Add `cargo`, in it `steps` local steps; it reaches the stream at its next visit."""
+    return replace(
+        account,
+        inflow=account.inflow + cargo,
+        steps=account.steps + steps,
+        entries=account.entries + 1,
+    )
+
+
+def holds(account: Account, stream: Stream, node: NodeId) -> bool:
+    """Return whether it can still be told what the copy holds of this account."""
+    return _what_it_holds(account, stream.last_visit(node)) is not None
+
+
+def has_news(account: Account, stream: Stream, node: NodeId) -> bool:
+    """Return whether a visit would change the copy's cargo, or give something up."""
+    known = _what_it_holds(account, stream.last_visit(node))
+    return known is None or known.entries != account.entries
 
 
 def settle(account: Account, stream: Stream, node: NodeId, members: Iterable[NodeId]) -> Settlement:
@@ -111,24 +139,36 @@ def settle(account: Account, stream: Stream, node: NodeId, members: Iterable[Nod
     """
     last = stream.last_visit(node)
     known = _what_it_holds(account, last)
-    model = stream.model if known is None else stream.model + (account.own - known.own)
+    news = known is None or known.entries != account.entries
+    if known is not None and news:
+        stream = stream.with_cargo(stream.cargo + (account.inflow - known.inflow))
     hop, number = stream.hop + 1, max(account.latest, last.number) + 1
     entry = Applied(
+        fence=stream.fence,
         hop=hop,
         steps=account.steps,
-        own=account.own,
+        entries=account.entries,
+        inflow=account.inflow,
         previous=last.number if last.life == account.life else 0,
     )
     visit = Visit(life=account.life, number=number, hop=hop, steps=account.steps)
-    stream = replace(stream, model=model, hop=hop, visits={**stream.visits, node: visit})
+    visits = {**stream.visits, node: visit}
+    stream = replace(stream, hop=hop, visits=visits, changes=stream.changes + news)
     applied = prune({**account.applied, number: entry}, stream, node, members)
     settled = replace(account, applied=applied)
     return Settlement(
         account=settled if 0 in applied else _without_common_part(settled),
         stream=stream,
-        news=known is None or known.steps != account.steps,
+        news=news,
         forfeited_steps=0 if known is not None else _given_up(account, last),
     )
+
+
+def deposit(account: Account, stream: Stream) -> tuple[Account, Cargo | None]:
+    """Note what a stream knows, after its visit; return how far that has changed, if known."""
+    now = stream.cargo - account.inflow
+    change = None if account.deposit is None else now - account.deposit
+    return replace(account, deposit=now), change
 
 
 def _what_it_holds(account: Account, last: Visit) -> Applied | None:
@@ -150,10 +190,11 @@ def _given_up(account: Account, last: Visit) -> int:
 
 
 def _without_common_part(account: Account) -> Account:
-    """Take off what the oldest entry has in common with all later ones, and with `own`."""
-    common = account.applied[min(account.applied)].own
-    applied = {n: replace(e, own=e.own - common) for n, e in account.applied.items()}
-    return replace(account, own=account.own - common, applied=applied)
+    """Take off what the oldest entry has in common with all later ones, and with `inflow`."""
+    common = account.applied[min(account.applied)].inflow
+    applied = {n: replace(e, inflow=e.inflow - common) for n, e in account.applied.items()}
+    known = None if account.deposit is None else account.deposit + common
+    return replace(account, inflow=account.inflow - common, applied=applied, deposit=known)
 
 
 def prune(
@@ -164,18 +205,23 @@ def prune(
     Each member keeps the copy that it was last visited by, so no copy in this stream's history is
     older than the *watermark*, the oldest of those hops: what lies before it can go. A member
     that stays away holds the watermark back; so that the history stays bounded all the same, past
-    `most_history` only those entries are kept that a member's copy refers to.
+    `most_history` only those entries are kept that a member's copy refers to, and of each fence
+    the last: copies that others re-issued go on from there.
     """
     hops = [stream.last_visit(member).hop for member in members]
+    watermark = min(hops)
     chain = _chain(applied, stream.last_visit(node).number)
-    base = next((n for n in chain if applied[n].hop <= min(hops)), min(applied))
+    base = next((n for n in chain if applied[n].hop <= watermark), min(applied))
     kept = {n: entry for n, entry in applied.items() if n >= base}
-    if len(kept) <= most_history(len(hops)):
+    most = most_history(len(hops))
+    if len(kept) <= most:
         return kept
-    needed = sorted({_last_before(applied, chain, hop) for hop in hops} | {chain[0]})
+    needed = {_last_before(applied, chain, hop) for hop in hops} | {chain[0]}
+    of_fences = {entry.fence: n for n, entry in sorted(kept.items())}
+    others = sorted(set(of_fences.values()) - needed, reverse=True)
+    needed |= set(others[: max(0, most - len(needed))])
     # The history goes on over the gaps: without that, the next visit would not find what is old.
-    previous = [kept[needed[0]].previous, *needed]
-    return {n: replace(kept[n], previous=p) for n, p in zip(needed, previous, strict=False)}
+    return {n: replace(kept[n], previous=_ancestor(applied, n, needed)) for n in sorted(needed)}
 
 
 def most_history(members: int) -> int:
@@ -189,6 +235,11 @@ def _chain(applied: Mapping[int, Applied], number: int) -> list[int]:
     while chain[-1] != 0 and (previous := applied[chain[-1]].previous) in applied:
         chain.append(previous)
     return chain
+
+
+def _ancestor(applied: Mapping[int, Applied], number: int, among: set[int]) -> int:
+    """Return the nearest earlier visit in that one's history that is among some."""
+    return next((n for n in _chain(applied, number)[1:] if n in among), applied[number].previous)
 
 
 def _last_before(applied: Mapping[int, Applied], chain: list[int], hop: int) -> int:

@@ -5,13 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
-from flwr_digest.core.ids import NodeId, StreamId
-from flwr_digest.core.walk import Topology, reachable
+from flwr_digest.core.ids import NodeId, ShardId, StreamId
+from flwr_digest.core.walk import Topology, Walk, reachable
 from flwr_digest.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StreamPlan:
+    """What one stream is to do.
+
+    Attributes
+    ----------
+    shard : ShardId
+        Which slice of the model it carries.
+    start : NodeId
+        Where it starts; a member.
+    members : frozenset of NodeId
+        Its region: the nodes that it visits. It may pass through others.
+    """
+
+    shard: ShardId
+    start: NodeId
+    members: frozenset[NodeId]
+
+
+@dataclass(frozen=True, kw_only=True)
 class NodeConfig:
     """One node's part of the plan.
 
@@ -20,15 +40,25 @@ class NodeConfig:
     node_id : NodeId
         Who this is.
     topology : Topology
-        All nodes of the session (the members of each stream) and their neighbors.
-    streams : mapping of StreamId to NodeId
-        The streams, and the node where each starts.
+        All nodes of the session and their neighbors.
+    streams : mapping of StreamId to StreamPlan
+        All streams of the session.
     weight : float
         This node's share of the global model's steps, in (0, 1]. 1/N by default, as in DIGEST;
         FedAvg's is the node's share of the data.
     local_steps : int
         The pace H: a stream leaves only once the node has made this many local steps since it
         last left. 0: as fast as the links allow.
+    drift_correction : bool
+        Whether streams carry gradient rates, too.
+    walk : Walk
+        How streams choose their way.
+    gate : bool
+        Whether nodes of several regions contribute no more often than news travels. True: without
+        it many regions diverge (measured).
+    life : int or None
+        The life of the accounts that the plan was made for; one that was opened since knows
+        nothing of what it passed on between regions. None: not asked.
     seed : int
         Decides ties of the tour.
     generation : int
@@ -50,9 +80,13 @@ class NodeConfig:
 
     node_id: NodeId
     topology: Topology
-    streams: Mapping[StreamId, NodeId]
+    streams: Mapping[StreamId, StreamPlan]
     weight: float
     local_steps: int = 0
+    drift_correction: bool = False
+    walk: Walk = Walk.TOUR
+    gate: bool = True
+    life: int | None = None
     seed: int = 0
     generation: int = 0
     first_receipt_seconds: float = 3.0
@@ -65,9 +99,8 @@ class NodeConfig:
             raise ConfigError(f"node {self.node_id} is not in its own topology")
         if not self.streams:
             raise ConfigError("there is no stream in the plan: at least one must be")
-        for stream_id, start in self.streams.items():
-            if start not in self.topology:
-                raise ConfigError(f"stream {stream_id} starts at node {start}: not in the topology")
+        for stream_id, plan in self.streams.items():
+            _check_stream(stream_id, plan, self.topology)
         if not (math.isfinite(self.weight) and 0 < self.weight <= 1):
             raise ConfigError(f"weight is {self.weight}: it must be above 0 and at most 1")
         if self.local_steps < 0:
@@ -83,10 +116,22 @@ class NodeConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
         check_topology(self.topology)
 
+    @cached_property
+    def regional(self) -> bool:
+        """Whether there are several regions, so that news passes through gateways."""
+        return any(len(plan.members) < len(self.topology) for plan in self.streams.values())
+
     @property
     def neighbors(self) -> frozenset[NodeId]:
         """The nodes that this one has a link to."""
         return self.topology[self.node_id]
+
+
+def _check_stream(stream_id: StreamId, plan: StreamPlan, topology: Topology) -> None:
+    if strangers := plan.members - set(topology):
+        raise ConfigError(f"stream {stream_id} visits node {min(strangers)}: not in the topology")
+    if plan.start not in plan.members:
+        raise ConfigError(f"stream {stream_id} starts at node {plan.start}: not one of its members")
 
 
 def check_topology(topology: Topology) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from flwr_digest.core.events import Timer
-from flwr_digest.core.ids import NodeId, StreamId
+from flwr_digest.core.ids import NodeId, ShardId, StreamId
 from flwr_digest.core.messages import Message
 from flwr_digest.core.vector import Vector
 
@@ -21,21 +21,24 @@ class Send:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rebase:
-    """Go on training from `model`, shape ``[d]``: the stream's model after a visit.
+    """Go on training a shard from `model`, shape ``[d]``: the stream's model after a visit.
 
-    It contains all local steps that were handed in; those made since stay on top of it.
+    It contains all local steps that were handed in; those made since stay on top of it. With drift
+    correction each local step from now on adds `correction` to its gradient: what all nodes'
+    gradients are on the average, less this node's own. None: no correction is known yet.
     """
 
-    stream_id: StreamId
+    shard: ShardId
     model: Vector
+    correction: Vector | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AwaitSteps:
-    """Hand in `LocalSteps` once this node has made `steps` in all: the pace holds a stream."""
+    """Hand in `LocalSteps` once the node has made that many more: the pace holds a stream."""
 
     stream_id: StreamId
-    steps: int
+    more_steps: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +63,8 @@ class NoticeKind(Enum):
     REROUTED = "sent another way, no receipt"
     REISSUED = "re-issued, not seen for too long"
     FORFEITED = "steps given up, the copy was older than the history"
+    REPLACED = "a copy older than a gateway's history was replaced by the gateway's own"
+    HISTORY_LOST = "gateways replace each other's copies: only relayed until the next plan"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from flwr_digest.core.ids import NodeId, StreamId
+from flwr_digest.core.ids import NodeId, ShardId, StreamId
 from flwr_digest.core.messages import Message
 from flwr_digest.core.vector import Vector
 
@@ -16,6 +16,7 @@ class TimerKind(Enum):
     RECEIPT = "receipt"  # a hop to be acknowledged
     LOST = "lost"  # a stream to come by again
     ANSWERS = "answers"  # the neighbors to answer an inquiry
+    IDLE = "idle"  # news for a stream, where nobody trains any more
     MISSING = "missing"  # members that cannot be reached to come back, before the last tour
 
 
@@ -34,15 +35,27 @@ class SessionStarted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalSteps:
-    """The node has trained: `steps` local steps moved its model by `displacement`, shape ``[d]``.
+    """The node has trained: `steps` local steps moved a shard of its model by `displacement`.
 
     A driver may hand in steps one by one or together, but hands in those that were made before a
-    `Hop` arrived before that hop: what comes later stays on top of the stream's model.
+    `Hop` of a shard arrived before that hop: what comes later stays on top of the stream's model.
+
+    Attributes
+    ----------
+    shard : ShardId
+        Which slice of the model.
+    steps : int
+        How many local steps.
+    displacement : Vector
+        By how much they moved it together, shape ``[d]``.
+    gradients : Vector or None
+        With drift correction: the sum of the steps' own gradients, before any correction, ``[d]``.
     """
 
-    stream_id: StreamId
+    shard: ShardId
     steps: int
     displacement: Vector
+    gradients: Vector | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

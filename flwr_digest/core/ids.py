@@ -1,4 +1,4 @@
-"""Names and orders: who, which stream, and which of two copies of a stream counts."""
+"""Names and orders: who, which stream of which shard, and which of two copies counts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import NamedTuple, NewType
 
 NodeId = NewType("NodeId", int)
 StreamId = NewType("StreamId", int)
+ShardId = NewType("ShardId", int)
 
 
 class Fence(NamedTuple):

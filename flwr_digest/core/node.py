@@ -1,8 +1,9 @@
-"""A node: one station for each stream, and the links they share."""
+"""A node: its shards, a station for each stream that comes here, and the links they share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from flwr_digest.core.config import NodeConfig
 from flwr_digest.core.effects import Effect
@@ -16,10 +17,13 @@ from flwr_digest.core.events import (
     TimerFired,
     TrainingFinished,
 )
-from flwr_digest.core.ids import NodeId, StreamId
+from flwr_digest.core.ids import NO_FENCE, NodeId, ShardId, StreamId
+from flwr_digest.core.ledger import Ledger
 from flwr_digest.core.messages import Hop, Message
+from flwr_digest.core.shard import Region, Shard
 from flwr_digest.core.state import StationState
 from flwr_digest.core.station import Station
+from flwr_digest.core.stream import Stream
 from flwr_digest.errors import LocalProtocolError, RemoteProtocolError
 
 
@@ -31,7 +35,8 @@ class Node:
     config : NodeConfig
         This node's part of the plan.
     states : mapping of StreamId to StationState
-        For each stream of the plan: `first_state`, or what an earlier session left.
+        For each stream that this node is a member of: `first_state`, or what an earlier session
+        left, made ready by `for_new_session`.
 
     Notes
     -----
@@ -40,24 +45,47 @@ class Node:
     """
 
     def __init__(self, config: NodeConfig, states: Mapping[StreamId, StationState]) -> None:
-        if set(states) != set(config.streams):
+        me = config.node_id
+        ours = [stream_id for stream_id, plan in config.streams.items() if me in plan.members]
+        if set(states) != set(ours):
             raise LocalProtocolError(
-                f"node {config.node_id}: states for streams {sorted(states)}, "
-                f"but the plan has {sorted(config.streams)}"
+                f"node {me}: states for streams {sorted(states)}, but the plan has {sorted(ours)}"
             )
         self.config = config
-        self.stations = {s: Station(config, s, states[s]) for s in sorted(config.streams)}
+        self.shards = _shards(config, states)
+        self.stations: dict[StreamId, Station] = {}
+        for stream_id, state in sorted(states.items()):
+            shard = self.shards[config.streams[stream_id].shard]
+            station = Station(config, stream_id, state.kept, state.highest, shard)
+            self.stations[stream_id] = station
         self.live: frozenset[NodeId] = frozenset()
+
+    @property
+    def members(self) -> dict[StreamId, Station]:
+        """The stations of the streams that this node is a member of."""
+        me = self.config.node_id
+        return {s: self.stations[s] for s in self.stations if me in self.config.streams[s].members}
 
     @property
     def states(self) -> dict[StreamId, StationState]:
         """What must outlive the session, for each stream."""
-        return {stream_id: station.state for stream_id, station in self.stations.items()}
+        found = {}
+        for shard in self.shards.values():
+            accounts, rate = shard.closed_books()
+            for stream_id, account in accounts.items():
+                station = self.stations[stream_id]
+                found[stream_id] = StationState(
+                    account=account,
+                    kept=station.kept,
+                    highest=station.highest,
+                    rate=rate,
+                )
+        return found
 
     @property
     def closed(self) -> bool:
-        """Whether the session is over for every stream."""
-        return all(station.closed for station in self.stations.values())
+        """Whether the session is over for every stream that this node is a member of."""
+        return all(station.closed for station in self.members.values())
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take in an event and return what is to be done about it.
@@ -79,15 +107,16 @@ class Node:
         match event:
             case SessionStarted():
                 return self._each(lambda station: station.start(self.live, now))
-            case LocalSteps(stream_id=stream_id):
+            case LocalSteps(shard=shard_id):
                 self._check_steps(event)
-                return self._station(stream_id).local_steps(event, self.live, now)
+                self.shards[shard_id].take_in(event)
+                return self._reconsider(shard_id, now)
             case TrainingFinished():
-                return self._each(lambda station: station.training_finished(self.live, now))
+                for shard in self.shards.values():
+                    shard.trained = True
+                return self._each(lambda station: station.reconsider(self.live, now))
             case MessageReceived(peer=peer, message=message):
-                self._check_message(peer, message)
-                station = self._station(_stream_of(message))
-                return station.receive(peer, message, self.live, now)
+                return self._message_received(peer, message, now)
             case LinkUp(peer=peer):
                 self._check_neighbor(peer)
                 self.live |= {peer}
@@ -98,8 +127,34 @@ class Node:
             case TimerFired(timer=timer):
                 return self._station(timer.stream_id).timer_fired(timer.kind, self.live, now)
 
+    def _message_received(self, peer: NodeId, message: Message, now: float) -> list[Effect]:
+        self._check_message(peer, message)
+        stream_id = _stream_of(message)
+        if stream_id not in self.stations:  # it passes through
+            self.stations[stream_id] = self._relay(stream_id)
+        station = self.stations[stream_id]
+        effects = station.receive(peer, message, self.live, now)
+        shard = station.shard
+        if isinstance(message, Hop) and shard is not None and shard.gateway:
+            effects += self._reconsider(shard.shard_id, now)  # others may have waited for its news
+        return effects
+
+    def _relay(self, stream_id: StreamId) -> Station:
+        shard = self.shards[self.config.streams[stream_id].shard]
+        like = self.stations[next(iter(shard.regions))].kept.model
+        nothing = Stream(stream_id=stream_id, model=like)
+        return Station(self.config, stream_id, nothing, NO_FENCE, None)
+
+    def _reconsider(self, shard_id: ShardId, now: float) -> list[Effect]:
+        """Let held streams of a shard look again whether they may leave."""
+        return [
+            effect
+            for stream_id in self.shards[shard_id].regions
+            for effect in self.stations[stream_id].reconsider(self.live, now)
+        ]
+
     def _each(self, act: Callable[[Station], list[Effect]]) -> list[Effect]:
-        return [effect for station in self.stations.values() for effect in act(station)]
+        return [effect for station in list(self.stations.values()) for effect in act(station)]
 
     def _station(self, stream_id: StreamId) -> Station:
         if stream_id not in self.stations:
@@ -107,12 +162,20 @@ class Node:
         return self.stations[stream_id]
 
     def _check_steps(self, event: LocalSteps) -> None:
-        shape = self._station(event.stream_id).kept.model.shape
+        if event.shard not in self.shards:
+            raise LocalProtocolError(f"there is no shard {event.shard} in the plan")
+        shape = self._shape(event.shard)
         if event.steps < 0 or event.displacement.shape != shape:
             raise LocalProtocolError(
                 f"{event.steps} local steps with a displacement of shape "
                 f"{event.displacement.shape}: 0 or more, and {shape}, are possible"
             )
+        if self.config.drift_correction and event.gradients is None:
+            raise LocalProtocolError("local steps without gradients: drift correction needs them")
+
+    def _shape(self, shard_id: ShardId) -> tuple[int, ...]:
+        stream_id = next(iter(self.shards[shard_id].regions))
+        return self.stations[stream_id].kept.model.shape
 
     def _check_neighbor(self, peer: NodeId) -> None:
         if peer not in self.config.neighbors:
@@ -122,16 +185,35 @@ class Node:
         """Refuse what no honest peer of this plan can send."""
         self._check_neighbor(peer)
         stream_id = _stream_of(message)
-        if stream_id not in self.stations:
+        if stream_id not in self.config.streams:
             raise RemoteProtocolError(f"node {peer} speaks of stream {stream_id}: not in the plan")
         if not isinstance(message, Hop):
             return
-        stream, ours = message.stream, self.stations[stream_id].kept
-        if stream.model.shape != ours.model.shape:
+        stream, shape = message.stream, self._shape(self.config.streams[stream_id].shard)
+        if stream.model.shape != shape:
             raise RemoteProtocolError(
                 f"node {peer} sent stream {stream_id} with {stream.model.size} values; "
-                f"the plan has {ours.model.size}"
+                f"the plan has {shape[0]}"
             )
+        if (stream.rate is not None) != self.config.drift_correction:
+            told = "no gradient rates" if stream.rate is None else "gradient rates"
+            ours = "with" if self.config.drift_correction else "without"
+            raise RemoteProtocolError(
+                f"node {peer} sent stream {stream_id} with {told}; the plan is {ours}"
+            )
+
+
+def _shards(config: NodeConfig, states: Mapping[StreamId, StationState]) -> dict[ShardId, Shard]:
+    shards: dict[ShardId, Shard] = {}
+    for stream_id, state in sorted(states.items()):
+        account = state.account
+        if config.regional and config.life is not None and account.life != config.life:
+            account = replace(account, deposit=None)  # what was passed on before is not known
+        shard_id = config.streams[stream_id].shard
+        shard = shards.setdefault(shard_id, Shard(config=config, shard_id=shard_id, regions={}))
+        shard.regions[stream_id] = Region(account=account)
+        shard.ledger = Ledger(rate=state.rate)
+    return shards
 
 
 def _stream_of(message: Message) -> StreamId:

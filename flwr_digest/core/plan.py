@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from flwr_digest.core.config import NodeConfig
-from flwr_digest.core.ids import Fence, NodeId, Order, StreamId
+from flwr_digest.core.config import NodeConfig, StreamPlan
+from flwr_digest.core.ids import Fence, NodeId, Order, ShardId, StreamId
+from flwr_digest.core.walk import Walk
 from flwr_digest.errors import ConfigError
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Both ends of a link, and broker and node, must speak the same."""
 
 RECORD = "digest"
@@ -62,6 +63,8 @@ class Hello:
         The copy of each stream that it keeps from earlier sessions.
     generation : int
         The highest fence generation it has seen.
+    life : int
+        The life of its accounts; 0 where they are about to be opened anew.
     slots : int
         How many nodes the engine that this one runs in can run at once; 0: no such limit.
     """
@@ -70,6 +73,7 @@ class Hello:
     certificate: str
     kept: Mapping[StreamId, Order]
     generation: int
+    life: int = 0
     slots: int = 0
 
     def to_json(self) -> str:
@@ -82,6 +86,7 @@ class Hello:
                 "certificate": self.certificate,
                 "kept": kept,
                 "generation": self.generation,
+                "life": self.life,
                 "slots": self.slots,
             }
         )
@@ -100,6 +105,7 @@ class Hello:
                 certificate=str(fields["certificate"]),
                 kept=kept,
                 generation=int(fields["generation"]),
+                life=int(fields["life"]),
                 slots=int(fields["slots"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -126,12 +132,18 @@ class Plan:
         All members and their neighbors.
     peers : mapping of NodeId to Peer
         How to reach this node's neighbors, and how to know them.
-    streams : mapping of StreamId to NodeId
-        Where each stream starts.
+    streams : mapping of StreamId to StreamPlan
+        All streams: what they carry, where they start and whom they visit.
     weight : float
         This node's share of the global model's steps.
     local_steps : int
         The pace: see `NodeConfig`.
+    drift_correction : bool
+        Whether streams carry gradient rates, too.
+    walk : Walk
+        How streams choose their way.
+    life : int
+        The life of this node's accounts that the plan was made for.
     seed : int
         Decides ties of the tours.
     generation : int
@@ -145,13 +157,21 @@ class Plan:
     session: str
     topology: Mapping[NodeId, frozenset[NodeId]]
     peers: Mapping[NodeId, Peer]
-    streams: Mapping[StreamId, NodeId]
+    streams: Mapping[StreamId, StreamPlan]
     weight: float
     local_steps: int
     seed: int
     generation: int
     session_seconds: float
     insecure: bool
+    drift_correction: bool = False
+    walk: Walk = Walk.TOUR
+    life: int = 0
+
+    @property
+    def shards(self) -> int:
+        """Into how many slices the model is cut."""
+        return 1 + max(stream.shard for stream in self.streams.values())
 
     def node_config(self, node: NodeId) -> NodeConfig:
         """Return what the core of `node` needs to know."""
@@ -161,21 +181,36 @@ class Plan:
             streams=self.streams,
             weight=self.weight,
             local_steps=self.local_steps,
+            drift_correction=self.drift_correction,
+            walk=self.walk,
+            life=self.life,
             seed=self.seed,
             generation=self.generation,
         )
 
     def to_json(self) -> str:
         """Return the plan as JSON text."""
+        regions = sorted({tuple(sorted(stream.members)) for stream in self.streams.values()})
         return json.dumps(
             {
                 "version": PROTOCOL_VERSION,
                 "session": self.session,
                 "topology": {str(n): sorted(near) for n, near in self.topology.items()},
                 "peers": {str(n): [p.address, p.certificate] for n, p in self.peers.items()},
-                "streams": {str(s): start for s, start in self.streams.items()},
+                "regions": regions,
+                "streams": {
+                    str(s): [
+                        stream.shard,
+                        stream.start,
+                        regions.index(tuple(sorted(stream.members))),
+                    ]
+                    for s, stream in self.streams.items()
+                },
                 "weight": self.weight,
                 "local_steps": self.local_steps,
+                "drift_correction": self.drift_correction,
+                "walk": self.walk,
+                "life": self.life,
                 "seed": self.seed,
                 "generation": self.generation,
                 "session_seconds": self.session_seconds,
@@ -200,16 +235,29 @@ class Plan:
                 session=str(fields["session"]),
                 topology=topology,
                 peers=peers,
-                streams={StreamId(int(s)): NodeId(n) for s, n in fields["streams"].items()},
+                streams=_streams(fields["streams"], fields["regions"]),
                 weight=float(fields["weight"]),
                 local_steps=int(fields["local_steps"]),
+                drift_correction=bool(fields["drift_correction"]),
+                walk=Walk(fields["walk"]),
+                life=int(fields["life"]),
                 seed=int(fields["seed"]),
                 generation=int(fields["generation"]),
                 session_seconds=float(fields["session_seconds"]),
                 insecure=bool(fields["insecure"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"not a plan of this version: {error!r}") from error
+
+
+def _streams(rows: dict[str, Any], regions: list[Any]) -> dict[StreamId, StreamPlan]:
+    members = [frozenset(map(NodeId, region)) for region in regions]
+    return {
+        StreamId(int(s)): StreamPlan(
+            shard=ShardId(int(shard)), start=NodeId(int(start)), members=members[region]
+        )
+        for s, (shard, start, region) in rows.items()
+    }
 
 
 def _fields(text: str, what: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from flwr_digest.core.account import Account, open_account
+from flwr_digest.core.cargo import Cargo
 from flwr_digest.core.ids import Fence, NodeId, StreamId
 from flwr_digest.core.stream import Stream
 from flwr_digest.core.vector import Vector
@@ -27,11 +28,13 @@ class StationState:
     `highest` is the highest fence seen; a copy below it is dead. Whoever may crash and come back
     with a saved state saves it before the effects that came with it are carried out; one that
     comes back with an older state must open a new account (see `reopened`), or it gives work up.
+    `rate` is the node's own gradient rate that is in the account; None where there is none.
     """
 
     account: Account
     kept: Stream
     highest: Fence
+    rate: Vector | None = None
 
     def __post_init__(self) -> None:
         if self.highest < self.kept.fence:
@@ -46,16 +49,43 @@ def first_state(stream_id: StreamId, initial: Vector, life: int) -> StationState
     `life` is a number that this node has never used for an account before (random, say).
     """
     kept = Stream(stream_id=stream_id, model=initial)
-    return StationState(account=open_account(initial, life), kept=kept, highest=kept.fence)
+    return StationState(account=open_account(kept.cargo, life), kept=kept, highest=kept.fence)
 
 
 def reopened(state: StationState, life: int) -> StationState:
     """Return the state of a node that has lost track of what it gave since: a new account.
 
-    What it had given stays in the stream; what it had not yet given is lost. `life` must be above
-    all that this node has used.
+    What it had given stays in the stream; what it had not yet given is lost, and so is, at a
+    gateway, what it had yet to pass on. `life` must be above all that this node has used.
     """
-    return replace(state, account=open_account(state.kept.model, life))
+    account = open_account(state.kept.cargo, life)
+    return replace(state, account=replace(account, deposit=None), rate=None)
+
+
+def for_new_session(state: StationState, *, drift_correction: bool) -> StationState:
+    """Return the state with which a node enters a new session: its rates are measured anew.
+
+    All nodes do so, hence all accounts go on fitting all copies; and the rates of nodes that have
+    left for good do not stay in the mean for ever.
+    """
+    kept, account = state.kept, state.account
+
+    def anew(cargo: Cargo) -> Cargo:
+        rate = cargo.model - cargo.model if drift_correction else None
+        return Cargo(model=cargo.model, rate=rate)
+
+    applied = {n: replace(e, inflow=anew(e.inflow)) for n, e in account.applied.items()}
+    return replace(
+        state,
+        rate=None,
+        kept=kept.with_cargo(anew(kept.cargo)),
+        account=replace(
+            account,
+            inflow=anew(account.inflow),
+            applied=applied,
+            deposit=None if account.deposit is None else anew(account.deposit),
+        ),
+    )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -68,4 +98,6 @@ class Counters:
     resends: int = 0
     reroutes: int = 0
     reissues: int = 0
+    replacements: int = 0
+    lost_deposits: int = 0
     forfeited_steps: int = 0

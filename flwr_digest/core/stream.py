@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from flwr_digest.core.cargo import Cargo
 from flwr_digest.core.ids import NO_FENCE, Fence, Link, NodeId, Order, StreamId
 from flwr_digest.core.vector import Vector
 
@@ -24,12 +25,19 @@ class Visit:
     steps : int
         How many of the node's local steps the stream's model contains since that visit (steps
         that were forfeited count as contained: nobody will bring them again).
+    born_seconds : float
+        By the stream's clock: when what the visit brought was news, on the average. The time of
+        the visit itself, but at a gateway, which brings what other streams have told it, too.
+    behind : int
+        News of how many nodes the visit brought: 1, and at a gateway those of other regions.
     """
 
     life: int
     number: int
     hop: int
     steps: int
+    born_seconds: float = 0.0
+    behind: int = 1
 
 
 NEVER = Visit(life=0, number=0, hop=0, steps=0)
@@ -61,7 +69,9 @@ class Stream:
     stream_id : StreamId
         Which stream this is a copy of.
     model : Vector
-        The travelling model, shape ``[d]``.
+        The travelling model (of its shard), shape ``[d]``.
+    rate, mass
+        With drift correction the nodes' gradient rates, see `Cargo`.
     fence, hop
         Together the copy's `order`: of two copies the lower one dies where they meet.
     visits : mapping of NodeId to Visit
@@ -72,16 +82,33 @@ class Stream:
         Members that had finished training at their last visit.
     closing : bool
         Whether this is the last tour of the session: it brings everyone the final model.
+    changes : int
+        How many visits in this copy's history have changed its cargo.
+    clock_seconds : float
+        The stream's own clock when this copy was sent, or kept: nodes share none.
     """
 
     stream_id: StreamId
     model: Vector
+    rate: Vector | None = None
+    mass: float = 0.0
     fence: Fence = NO_FENCE
     hop: int = 0
     visits: Mapping[NodeId, Visit] = field(default_factory=dict)
     tour: Tour = field(default_factory=Tour)
     finished: frozenset[NodeId] = frozenset()
     closing: bool = False
+    changes: int = 0
+    clock_seconds: float = 0.0
+
+    @property
+    def cargo(self) -> Cargo:
+        """What the copy carries under the accounting rule."""
+        return Cargo(model=self.model, rate=self.rate, mass=self.mass)
+
+    def with_cargo(self, cargo: Cargo) -> Stream:
+        """Return this copy with another cargo."""
+        return replace(self, model=cargo.model, rate=cargo.rate, mass=cargo.mass)
 
     @property
     def order(self) -> Order:

@@ -1,57 +1,37 @@
-"""Named graphs, seeded and always connected."""
+"""Who is linked with whom: a named graph or one from a file, for the nodes that there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 import networkx as nx
 
 from flwr_digest.errors import ConfigError
+from flwr_digest.topology.graph_files import check_graph_file, graph_file, read_graph
+from flwr_digest.topology.makers import TOPOLOGIES
 
-Maker = Callable[[int, int], "nx.Graph[int]"]
-
-
-def _ring(count: int, seed: int) -> nx.Graph[int]:
-    """Each node with two neighbors: the fewest links, and one may break."""
-    graph: nx.Graph[int] = nx.cycle_graph(count) if count > 2 else nx.path_graph(count)
-    return graph
-
-
-def _complete(count: int, seed: int) -> nx.Graph[int]:
-    """Each node with every other."""
-    graph: nx.Graph[int] = nx.complete_graph(count)
-    return graph
-
-
-def _small_world(count: int, seed: int) -> nx.Graph[int]:
-    """Watts and Strogatz (1998): a ring of four neighbors each, three in ten links rewired.
-
-    Both figures are those that DIGEST's measurements here were made with. Up to five nodes, four
-    neighbors each are all there are.
-    """
-    if count <= 5:
-        return _complete(count, seed)
-    graph: nx.Graph[int] = nx.connected_watts_strogatz_graph(
-        count, k=4, p=0.3, tries=1000, seed=seed
-    )
-    return graph
-
-
-TOPOLOGIES: Mapping[str, Maker] = {
-    "ring": _ring,
-    "small-world": _small_world,
-    "complete": _complete,
-}
+__all__ = ["TOPOLOGIES", "build_topology", "check_topology_name"]
 
 
 def check_topology_name(name: str) -> None:
-    """Raise `ConfigError` for a name that is not in `TOPOLOGIES`, with the nearest that is."""
+    """Check that there is such a graph: one of `TOPOLOGIES`, or a file.
+
+    Raises
+    ------
+    ConfigError
+        Neither; for a name, the text suggests the nearest.
+    """
     if name in TOPOLOGIES:
+        return
+    if graph_file(name) is not None:
+        check_graph_file(name)
         return
     near = get_close_matches(name, TOPOLOGIES, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ConfigError(f"topology={name!r} is unknown: choose from {sorted(TOPOLOGIES)}{hint}")
+    raise ConfigError(
+        f"topology={name!r} is unknown: choose from {sorted(TOPOLOGIES)} or 'file:PATH'{hint}"
+    )
 
 
 def build_topology(name: str, nodes: Sequence[int], seed: int) -> dict[int, frozenset[int]]:
@@ -60,9 +40,10 @@ def build_topology(name: str, nodes: Sequence[int], seed: int) -> dict[int, froz
     Parameters
     ----------
     name : str
-        One of `TOPOLOGIES`.
+        One of `TOPOLOGIES`, or a file as `flwr_digest.topology.graph_files` reads it.
     nodes : sequence of int
-        The nodes; their order does not matter.
+        The nodes; their order does not matter. Lowest first, they take the places of the graph:
+        the lowest is the center of a star, and a grid is filled row by row.
     seed : int
         Decides where random graphs have their links.
 
@@ -74,11 +55,14 @@ def build_topology(name: str, nodes: Sequence[int], seed: int) -> dict[int, froz
     Raises
     ------
     ConfigError
-        Unknown name, no nodes, or a node twice.
+        Unknown name, no nodes, a node twice, a count of nodes that the graph cannot have, or a
+        file that is not a connected graph of as many nodes.
     """
     check_topology_name(name)
     ranked = sorted(set(nodes))
     if not ranked or len(ranked) != len(nodes):
         raise ConfigError(f"a topology needs different nodes, at least one; got {list(nodes)}")
-    graph = nx.relabel_nodes(TOPOLOGIES[name](len(ranked), seed), dict(enumerate(ranked)))
+    maker = TOPOLOGIES.get(name)
+    graph = maker(len(ranked), seed) if maker else read_graph(name, len(ranked))
+    graph = nx.relabel_nodes(graph, dict(enumerate(ranked)))
     return {node: frozenset(graph[node]) for node in ranked}

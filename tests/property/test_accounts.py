@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from flwr_digest.core.ids import NodeId
+from flwr_digest.core.walk import Walk
 from tests.support.world import MOST_LIVES, MOST_NODES, World
 
 INDEX = st.integers(min_value=0, max_value=10**6)
@@ -34,10 +35,41 @@ def any_graph(count: int, shape: str, seed: int) -> nx.Graph[int]:
 class Histories(RuleBasedStateMachine):
     """Nodes that train while their network, their peers and their patience fail them."""
 
-    @initialize(count=st.integers(2, 7), shape=SHAPE, local_steps=st.integers(0, 3), seed=SEED)
-    def build(self, count: int, shape: str, local_steps: int, seed: int) -> None:
-        graph = any_graph(count, shape, seed)
-        self.world = World(graph=graph, local_steps=local_steps, seed=seed)
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()  # or no history would be long enough for a rate
+        self.patch.setattr("flwr_digest.core.shard.RATE_WINDOW_STEPS", 2)
+
+    @initialize(
+        count=st.integers(2, 7),
+        shape=SHAPE,
+        local_steps=st.integers(0, 3),
+        shards=st.sampled_from([1, 1, 2]),
+        regions=st.sampled_from([1, 1, 2, 3, 6]),
+        drift_correction=st.booleans(),
+        walk=st.sampled_from(Walk),
+        seed=SEED,
+    )
+    def build(
+        self,
+        count: int,
+        shape: str,
+        local_steps: int,
+        shards: int,
+        regions: int,
+        drift_correction: bool,
+        walk: Walk,
+        seed: int,
+    ) -> None:
+        self.world = World(
+            graph=any_graph(count, shape, seed),
+            local_steps=local_steps,
+            seed=seed,
+            shards=shards,
+            regions=min(regions, count - 1),
+            drift_correction=drift_correction,
+            walk=walk,
+        )
         self.sessions = 1
 
     def pick(self, index: int, *, alive: bool = True) -> NodeId | None:
@@ -97,7 +129,7 @@ class Histories(RuleBasedStateMachine):
     def believe_lost(self, index: int) -> None:
         node = self.pick(index)
         if node is not None:
-            self.world.believe_lost(node)
+            self.world.believe_lost(node, index)
 
     @rule()
     def time_passes(self) -> None:
@@ -113,21 +145,25 @@ class Histories(RuleBasedStateMachine):
     @rule(members=st.sets(st.integers(0, MOST_NODES - 1)), shape=SHAPE, seed=SEED)
     def another_session(self, members: set[int], shape: str, seed: int) -> None:
         """Go on with other members: some have left, others are new, or come back."""
+        self.sessions += 1
+        if self.world.regions > 1:  # they are made for the nodes they have
+            return self.world.next_session()
         members.add(self.world.newest_holder())  # who has left with it has forked the stream
         graph = any_graph(len(members), shape, seed)
         self.world.next_session(nx.relabel_nodes(graph, dict(enumerate(sorted(members)))))
-        self.sessions += 1
 
     @invariant()
     def travelling_copies_are_exact(self) -> None:
-        exact = not self.world.all_forfeited()
         for wire in self.world.under_way:
             if (stream := getattr(wire.message, "stream", None)) is not None:
-                self.world.work.check_copy(stream, exact=exact)
+                self.world.check_copy(stream)
 
     def teardown(self) -> None:
-        if hasattr(self, "world"):
-            self.end_well()
+        try:
+            if hasattr(self, "world"):
+                self.end_well()
+        finally:
+            self.patch.undo()
 
     def end_well(self) -> None:
         """Whatever happened: this session ends, and the next unites the work of all nodes."""
@@ -171,18 +207,11 @@ class UnboundedHistories(OrdinaryHistories):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patch = pytest.MonkeyPatch()
         self.patch.setattr("flwr_digest.core.account.LEAST_HISTORY", 10**6)
 
     @invariant()
     def nothing_is_forgotten_too_early(self) -> None:
         assert not self.world.capped
-
-    def teardown(self) -> None:
-        try:
-            super().teardown()
-        finally:
-            self.patch.undo()
 
 
 def histories(count: int) -> settings:

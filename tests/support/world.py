@@ -6,13 +6,13 @@ time is whatever the next timer says. So one seed is one history.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import networkx as nx
 import numpy as np
 
-from flwr_digest.core.config import NodeConfig
+from flwr_digest.core.config import NodeConfig, StreamPlan
 from flwr_digest.core.effects import (
     AwaitSteps,
     CancelTimer,
@@ -36,17 +36,21 @@ from flwr_digest.core.events import (
     TimerKind,
     TrainingFinished,
 )
-from flwr_digest.core.ids import Link, NodeId, StreamId, link
+from flwr_digest.core.ids import Link, NodeId, ShardId, StreamId, link
 from flwr_digest.core.invariants import UnitWork, check_station
 from flwr_digest.core.messages import Hop, Message
 from flwr_digest.core.node import Node
-from flwr_digest.core.state import StationState, first_state
+from flwr_digest.core.state import StationState, first_state, for_new_session
+from flwr_digest.core.stream import Stream
 from flwr_digest.core.vector import Vector
+from flwr_digest.core.walk import Walk
+from flwr_digest.topology.regions import split_into_regions
 
 STREAM = StreamId(0)
+TOLERANCE_RATE = 1e-3
 MOST_LIVES = 4
 MOST_NODES = 8
-LATENCY_SECONDS = 0.01
+LATENCY_SECONDS = 1e-4  # of one delivery after the other, all over the world
 
 
 @dataclass
@@ -58,6 +62,41 @@ class Wire:
     message: Message
 
 
+class UnitRates:
+    """Gradients of which every node's mean can be told apart, and told from all that it was.
+
+    Each life's k-th gradient is k on its own coordinate. So its rate is a mean of some of its
+    consecutive numbers: above 0, at most the number of its steps.
+    """
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+        self.made: dict[tuple[NodeId, int], int] = {}
+        self.axes: dict[tuple[NodeId, int], int] = {}
+
+    def step(self, node: NodeId, life: int, displacement: Vector) -> Vector:
+        """Return the next gradient of a life whose steps go along `displacement`."""
+        self.axes[node, life] = int(np.argmax(displacement))
+        self.made[node, life] = self.made.get((node, life), 0) + 1
+        return displacement * np.float32(self.made[node, life])
+
+    def forget(self) -> None:
+        """Begin a new session, in which all rates are measured anew."""
+        self.made.clear()
+
+    def check_copy(self, stream: Stream, *, exact: bool) -> None:
+        """Check that a copy holds no node's rate twice, and knows of how many it holds one."""
+        if stream.rate is None or not exact:
+            return
+        given = 0
+        for key, axis in self.axes.items():
+            rate = float(stream.rate[axis]) / self.weight
+            given += abs(rate) > TOLERANCE_RATE
+            assert rate <= self.made.get(key, 0) + TOLERANCE_RATE, f"rate of {key} counted twice"
+        mass = stream.mass / self.weight
+        assert abs(mass - given) < TOLERANCE_RATE, f"{stream.order}: {mass} for {given} rates"
+
+
 @dataclass
 class World:
     """Nodes of one plan, the messages under way between them, and all that can befall them."""
@@ -65,11 +104,15 @@ class World:
     graph: nx.Graph[int]
     local_steps: int = 0
     seed: int = 0
+    shards: int = 1
+    regions: int = 1
+    drift_correction: bool = False
+    walk: Walk = Walk.TOUR
     now: float = 0.0
     under_way: list[Wire] = field(default_factory=list)
     nodes: dict[NodeId, Node] = field(default_factory=dict)
     saved: dict[NodeId, dict[StreamId, StationState]] = field(default_factory=dict)
-    models: dict[NodeId, Vector] = field(default_factory=dict)
+    models: dict[NodeId, dict[ShardId, Vector]] = field(default_factory=dict)
     timers: dict[NodeId, dict[Timer, float]] = field(default_factory=dict)
     up: set[Link] = field(default_factory=set)
     finished: set[NodeId] = field(default_factory=set)
@@ -87,13 +130,28 @@ class World:
         self.weight = 1 / len(self.members)
         size = MOST_LIVES * max(MOST_NODES, len(self.members))
         self.work = UnitWork(size, self.weight)
+        self.rates = UnitRates(self.weight)
         self.initial = np.zeros(size, dtype=np.float32)
         self.lives = dict.fromkeys(self.members, 0)
-        self.start, self.generation = self.members[0], 0
+        self.first_lives: dict[NodeId, int] = {}
+        self.generation = 0
+        self.plan_streams(dict.fromkeys(map(StreamId, range(self.shards * self.regions))))
         for node in self.members:
             self.boot(node, with_state=False)
         for one, other in self.graph.edges:
             self.connect(NodeId(one), NodeId(other))
+
+    def plan_streams(self, starts: Mapping[StreamId, NodeId | None]) -> None:
+        """Decide whom each stream visits; it starts at the node given, or at its first member."""
+        parts = split_into_regions(neighbors_of(self.graph), self.regions, self.seed)
+        self.streams = {}
+        for stream_id, start in starts.items():
+            members = frozenset(map(NodeId, parts[stream_id % self.regions]))
+            self.streams[stream_id] = StreamPlan(
+                shard=ShardId(stream_id // self.regions),
+                start=min(members) if start is None else start,
+                members=members,
+            )
 
     # --- what a driver does -------------------------------------------------------------------
 
@@ -103,36 +161,65 @@ class World:
         if states is None:
             self.lives[node] = self.lives.get(node, 0) + 1
             self.work.begin(node, self.lives[node])
-            states = {STREAM: first_state(STREAM, self.initial, self.lives[node])}
-        topology = {NodeId(n): frozenset(map(NodeId, self.graph[n])) for n in self.graph}
+            self.first_lives.setdefault(node, self.lives[node])
+            states = self.first_states(node)
         config = NodeConfig(
             node_id=node,
-            topology=topology,
-            streams={STREAM: self.start},
+            topology={NodeId(n): frozenset(map(NodeId, self.graph[n])) for n in self.graph},
+            streams=self.streams,
             weight=self.weight,
             local_steps=self.local_steps,
+            drift_correction=self.drift_correction,
+            walk=self.walk,
+            life=self.first_lives[node],
             seed=self.seed,
             generation=self.generation,
         )
         self.nodes[node], self.timers[node] = Node(config, states), {}
-        self.models[node] = states[STREAM].kept.model
+        self.models[node] = {
+            self.streams[stream_id].shard: state.kept.model for stream_id, state in states.items()
+        }
         self.happen(node, SessionStarted())
         if node in self.finished:
             self.happen(node, TrainingFinished())
 
+    def first_states(self, node: NodeId) -> dict[StreamId, StationState]:
+        """Return the states of a node that has no memory."""
+        return {
+            stream_id: for_new_session(
+                first_state(stream_id, self.initial, self.lives[node]),
+                drift_correction=self.drift_correction,
+            )
+            for stream_id, plan in self.streams.items()
+            if node in plan.members
+        }
+
     def happen(self, node: NodeId, event: Event) -> None:
         """Hand an event to a node, carry out its effects, and check the node."""
         self.watch(self, node, event)
-        station = self.nodes[node].stations[STREAM]
-        before = set(station.account.applied)
+        before = self._histories(node)
         for effect in self.nodes[node].handle(event, self.now):
             self.watch(self, node, effect)
             self._carry_out(node, effect)
-        check_station(station)
-        kept = set(station.account.applied)
-        self.capped |= any(number > min(kept) for number in before - kept)
+        self.capped |= any(
+            number > min(kept)
+            for stream_id, kept in self._histories(node).items()
+            for number in before[stream_id] - kept
+        )
+        for station in self.nodes[node].stations.values():
+            check_station(station)
+            self.check_copy(station.kept)
+
+    def _histories(self, node: NodeId) -> dict[StreamId, set[int]]:
+        stations = self.nodes[node].stations.items()
+        return {s: set(station.account.applied) for s, station in stations if station.shard}
+
+    def check_copy(self, stream: Stream) -> None:
+        """Check a copy of a stream against all that was done, and what its cargo says of rates."""
+        members = self.streams[stream.stream_id].members
         exact = not self.all_forfeited()
-        self.work.check_copy(station.kept, exact=exact)
+        self.work.check_copy(stream, members, exact=exact)
+        self.rates.check_copy(stream, exact=exact)
 
     def _carry_out(self, node: NodeId, effect: Effect) -> None:
         match effect:
@@ -143,11 +230,11 @@ class World:
                 self.timers[node][timer] = at
             case CancelTimer(timer=timer):
                 self.timers[node].pop(timer, None)
-            case Rebase(model=model):
-                self.models[node] = model
-            case Notice(kind=kind):
+            case Rebase(shard=shard, model=model):
+                self.models[node][shard] = model
+            case Notice(kind=kind, stream_id=stream_id):
                 self.log.append(f"{node}: {kind.value}")
-                never_visited = self.nodes[node].stations[STREAM].kept.hop == 1  # only by itself
+                never_visited = self.nodes[node].stations[stream_id].kept.hop == 1  # by itself
                 if kind is NoticeKind.REISSUED and never_visited and self.generation:
                     self.begun_anew = True
             case AwaitSteps() | StreamClosed():
@@ -156,12 +243,19 @@ class World:
     # --- what can happen ----------------------------------------------------------------------
 
     def train(self, node: NodeId, steps: int = 1) -> None:
-        """Let a node make unit steps."""
+        """Let a node make unit steps, the same in every shard."""
         for _ in range(steps):
             displacement = self.work.step(node, self.lives[node])
-            self.models[node] = self.models[node] + displacement
-            event = LocalSteps(stream_id=STREAM, steps=1, displacement=displacement)
-            self.happen(node, event)
+            gradients = self.rates.step(node, self.lives[node], displacement)
+            for shard in map(ShardId, range(self.shards)):
+                self.models[node][shard] = self.models[node][shard] + displacement
+                event = LocalSteps(
+                    shard=shard,
+                    steps=1,
+                    displacement=displacement,
+                    gradients=gradients if self.drift_correction else None,
+                )
+                self.happen(node, event)
 
     def deliver(self, index: int = 0, *, keep: bool = False) -> None:
         """Deliver one message, whichever; with `keep` it will come once more."""
@@ -200,7 +294,7 @@ class World:
 
     def _put_away(self, node: NodeId) -> None:
         self.saved[node] = self.nodes[node].states
-        self.forfeited_steps += self.nodes[node].stations[STREAM].counters.forfeited_steps
+        self.forfeited_steps += self._forfeited_by(node)
         del self.nodes[node]
 
     def restart(self, node: NodeId, *, with_state: bool) -> None:
@@ -209,19 +303,24 @@ class World:
         for peer in map(NodeId, self.graph[node]):
             self.connect(node, peer)
 
-    def believe_lost(self, node: NodeId) -> None:
-        """Let a node lose its patience with the stream at once, rightly or not."""
+    def believe_lost(self, node: NodeId, index: int = 0) -> None:
+        """Let a node lose its patience with one of its streams at once, rightly or not."""
+        streams = sorted(self.nodes[node].members)
         for kind in (TimerKind.LOST, TimerKind.ANSWERS):
-            self.happen(node, TimerFired(timer=Timer(kind=kind, stream_id=STREAM)))
+            timer = Timer(kind=kind, stream_id=streams[index % len(streams)])
+            self.happen(node, TimerFired(timer=timer))
 
     def fire_next_timer(self) -> None:
         """Let time pass until the next timer, and fire it."""
         due = [(at, node, t) for node in self.nodes for t, at in self.timers[node].items()]
         if due:
-            at, node, timer = min(due, key=lambda entry: (entry[0], entry[1], entry[2].kind.value))
+            at, node, timer = min(due, key=_by_time)
             self.now = max(self.now, at)
             del self.timers[node][timer]
             self.happen(node, TimerFired(timer=timer))
+
+    def _timer_is_due(self) -> bool:
+        return any(at <= self.now for node in self.nodes for at in self.timers[node].values())
 
     def finish(self, node: NodeId) -> None:
         """End a node's training."""
@@ -243,7 +342,7 @@ class World:
         for _ in range(most_events):
             if all(node.closed for node in self.nodes.values()) and not self.under_way:
                 return
-            if self.under_way:
+            if self.under_way and not self._timer_is_due():
                 self.deliver(0)
             else:
                 self.fire_next_timer()
@@ -261,14 +360,34 @@ class World:
         if graph is not None:
             self.graph = graph
             self.members = [NodeId(node) for node in sorted(graph)]
-        stations = {n: self.saved[n][STREAM] for n in self.members if n in self.saved}
-        self.start = max(stations, key=lambda node: stations[node].kept.order)
-        self.generation = max(state.highest.generation for state in stations.values())
+        self.plan_streams(self._newest_holders())
+        present = [self.saved[node] for node in self.members if node in self.saved]
+        self.generation = max(
+            state.highest.generation for states in present for state in states.values()
+        )
         self.finished.clear()
+        self.rates.forget()
+        for node, states in self.saved.items():
+            self.saved[node] = {
+                stream_id: for_new_session(state, drift_correction=self.drift_correction)
+                for stream_id, state in states.items()
+            }
         for node in self.members:
             self.boot(node, with_state=True)
         for one, other in self.graph.edges:
             self.connect(NodeId(one), NodeId(other))
+
+    def _newest_holders(self) -> dict[StreamId, NodeId | None]:
+        """Return which member keeps the newest copy of each stream."""
+        holders: dict[StreamId, NodeId | None] = {}
+        for stream_id in self.streams:
+            kept = {
+                node: self.saved[node][stream_id].kept.order
+                for node in self.members
+                if stream_id in self.saved.get(node, {})
+            }
+            holders[stream_id] = max(kept, key=lambda node: kept[node])
+        return holders
 
     def newest_holder(self) -> NodeId:
         """Return which node, dead or alive, a member or not, keeps the newest copy."""
@@ -278,15 +397,30 @@ class World:
     def closing(self) -> bool:
         """Whether anyone has begun the last tour of the session."""
         return any(
-            node.closed or node.stations[STREAM].kept.closing for node in self.nodes.values()
+            station.closed or station.kept.closing
+            for node in self.nodes.values()
+            for station in node.stations.values()
         )
 
     def all_forfeited(self) -> int:
-        """How many steps were given up so far, by the counters of all nodes, dead ones too."""
-        return self.forfeited_steps + sum(
-            node.stations[STREAM].counters.forfeited_steps for node in self.nodes.values()
-        )
+        """How much was given up so far, by the counters of all nodes, dead ones too."""
+        return self.forfeited_steps + sum(map(self._forfeited_by, self.nodes))
+
+    def _forfeited_by(self, node: NodeId) -> int:
+        stations = self.nodes[node].stations.values()
+        lost = sum(station.counters.lost_deposits for station in stations)
+        return lost + sum(station.counters.forfeited_steps for station in stations)
 
     def hops_under_way(self) -> int:
         """How many copies of the stream are travelling."""
         return sum(isinstance(wire.message, Hop) for wire in self.under_way)
+
+
+def neighbors_of(graph: nx.Graph[int]) -> dict[int, frozenset[int]]:
+    """Return a graph as the topology package has it."""
+    return {node: frozenset(graph[node]) for node in graph}
+
+
+def _by_time(entry: tuple[float, NodeId, Timer]) -> tuple[float, NodeId, str, StreamId]:
+    at, node, timer = entry
+    return at, node, timer.kind.value, timer.stream_id
