@@ -2,7 +2,7 @@
 
 The rule (see `account`) only adds and subtracts, so whatever can be added can travel: the model,
 and for drift correction the nodes' gradient rates (the control variates of SCAFFOLD, Karimireddy
-et al., arXiv 1910.06378, option II) with the weight of the nodes that have given one.
+et al., arXiv 1910.06378, option II).
 """
 
 from __future__ import annotations
@@ -23,34 +23,24 @@ class Cargo:
     rate : Vector or None
         Weighted sum of gradient rates (mean gradients per local step), shape ``[d]``; None without
         drift correction.
-    mass : float
-        Sum of the weights of the nodes whose rates are in `rate`.
     """
 
     model: Vector
     rate: Vector | None = None
-    mass: float = 0.0
 
     def __add__(self, other: Cargo) -> Cargo:
         """Return the sum; both carry rates, or neither does."""
         rate = None
         if self.rate is not None and other.rate is not None:
             rate = self.rate + other.rate
-        return Cargo(model=self.model + other.model, rate=rate, mass=self.mass + other.mass)
+        return Cargo(model=self.model + other.model, rate=rate)
 
     def __sub__(self, other: Cargo) -> Cargo:
         """Return the difference; both carry rates, or neither does."""
         rate = None
         if self.rate is not None and other.rate is not None:
             rate = self.rate - other.rate
-        return Cargo(model=self.model - other.model, rate=rate, mass=self.mass - other.mass)
-
-    @property
-    def mean_rate(self) -> Vector | None:
-        """The weighted mean of the rates that are known so far; None before the first."""
-        if self.rate is None or self.mass <= 0:
-            return None
-        return (1.0 / self.mass) * self.rate
+        return Cargo(model=self.model - other.model, rate=rate)
 
     def empty(self) -> Cargo:
         """Return a cargo of the same shape that adds nothing."""

@@ -26,6 +26,11 @@ LEAST_SHARE = 0.1
 to the last digit is not switched off for a twitch. Measured: a swing changes it by over 0.15."""
 
 
+FIRST_RENEWALS = 8
+"""Renewals of a shard that are not looked at: at first rates come in one by one, and corrections
+grow from nothing. A guess: two tours of a small company."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guard:
     """What one node knows of how its correction has changed. Never changed in place.
@@ -34,6 +39,8 @@ class Guard:
     ----------
     sizes, changes : mapping of ShardId to float
         The norm of each shard's latest correction, and of how far the last renewal changed it.
+    renewals : mapping of ShardId to int
+        How many there were.
     smoothed : float or None
         Smoothed norm of the changes of all shards together.
     least : float or None
@@ -44,6 +51,7 @@ class Guard:
 
     sizes: Mapping[ShardId, float] = field(default_factory=dict)
     changes: Mapping[ShardId, float] = field(default_factory=dict)
+    renewals: Mapping[ShardId, int] = field(default_factory=dict)
     smoothed: float | None = None
     least: float | None = None
     tripped: bool = False
@@ -62,16 +70,22 @@ class Guard:
         """
         if self.tripped or not isfinite(size):
             return replace(self, tripped=True)
-        seen = replace(self, sizes={**self.sizes, shard: size})
-        if shard not in self.sizes:  # its first is all change
-            return seen
-        changes = {**self.changes, shard: change}
+        count = self.renewals.get(shard, 0) + 1
+        seen = replace(
+            self,
+            sizes={**self.sizes, shard: size},
+            changes={**self.changes, shard: change},
+            renewals={**self.renewals, shard: count},
+        )
+        if count <= FIRST_RENEWALS:
+            return replace(seen, smoothed=None, least=None)
+        changes = seen.changes
         whole = hypot(*changes.values())
-        if self.smoothed is None or self.least is None or shard not in self.changes:
-            return replace(seen, changes=changes, smoothed=whole, least=whole)
+        if self.smoothed is None or self.least is None:
+            return replace(seen, smoothed=whole, least=whole)
         weight = SMOOTHING / len(changes)  # one shard's news is but a part of the whole
         smoothed = (1 - weight) * self.smoothed + weight * whole
         least = min(self.least, smoothed)
         swings = smoothed > LEAST_SHARE * hypot(*seen.sizes.values())
         tripped = swings and smoothed > MOST_GROWTH * least
-        return replace(seen, changes=changes, smoothed=smoothed, least=least, tripped=tripped)
+        return replace(seen, smoothed=smoothed, least=least, tripped=tripped)

@@ -64,9 +64,8 @@ class Ledger:
             return emptied, replace(cargo, rate=self.gradients - self.gradients)
         rate = (1.0 / self.window_steps) * self.gradients
         change = rate if self.rate is None else rate - self.rate
-        mass = weight if self.rate is None else 0.0
         emptied = replace(emptied, gradients=None, window_steps=0, rate=rate)
-        return emptied, replace(cargo, rate=weight * change, mass=mass)
+        return emptied, replace(cargo, rate=weight * change)
 
 
 def _sum(one: Vector | None, other: Vector | None) -> Vector | None:

@@ -51,6 +51,10 @@ class Node:
             raise LocalProtocolError(
                 f"node {me}: states for streams {sorted(states)}, but the plan has {sorted(ours)}"
             )
+        if any((s.kept.rate is not None) != config.drift_correction for s in states.values()):
+            raise LocalProtocolError(
+                f"node {me}: states with other rates than the plan's; see `for_new_session`"
+            )
         self.config = config
         self.shards = _shards(config, states)
         self.stations: dict[StreamId, Station] = {}

@@ -170,7 +170,9 @@ class Shard:
     def rebase(self, stream: Stream) -> Rebase:
         """Return on what the node goes on training after a visit of `stream`."""
         pending = self.ledger.pending
-        mean, own = stream.cargo.mean_rate, self.ledger.rate
+        # While some have not given their rates yet, the mean is short of theirs. That is meant: it
+        # slows down those who have, until all have a say (measured: better than to scale it up).
+        mean, own = stream.rate, self.ledger.rate
         return Rebase(
             shard=self.shard_id,
             model=stream.model if pending is None else stream.model + pending,

@@ -86,6 +86,7 @@ class Station:
         self._gave_up = False  # closed for want of links, not by a last tour
         self._idle_until: float | None = None  # how long it waits for news of other regions
         self._timers: set[TimerKind] = set()  # those that are set
+        self._paced = True  # the pace holds the stream: it has not been here before on its tour
         self._stayed = 0  # how often a random walk has chosen to stay
         self._stay_until_steps = 0
         self._clock_offset = 0.0  # the driver's clock less the stream's
@@ -176,6 +177,7 @@ class Station:
         self._missing_until = None
         self.highest = stream.fence
         self._clock_offset = now - stream.clock_seconds
+        self._paced = self.config.node_id not in stream.tour.seen
         receipt = self._receipt_for(peer, stream)
         effects += self._visit(stream, now)
         return [*effects, receipt, *self._stay(live, now)]
@@ -298,8 +300,12 @@ class Station:
         return found & self.members <= {config.node_id}
 
     def _goal_steps(self) -> int:
-        """After how many local steps the pace lets the stream go."""
-        return max(self._steps_when_left + self.config.local_steps, self._stay_until_steps)
+        """After how many local steps the pace lets the stream go.
+
+        It holds a stream once on each tour, not where it comes through again on its way.
+        """
+        pace = self.config.local_steps if self._paced else 0
+        return max(self._steps_when_left + pace, self._stay_until_steps)
 
     def _lingers(self, now: float) -> list[Effect]:
         """Hold a stream for a while where only other regions can still bring news.

@@ -70,8 +70,8 @@ class Stream:
         Which stream this is a copy of.
     model : Vector
         The travelling model (of its shard), shape ``[d]``.
-    rate, mass
-        With drift correction the nodes' gradient rates, see `Cargo`.
+    rate : Vector or None
+        With drift correction the weighted sum of the nodes' gradient rates, shape ``[d]``.
     fence, hop
         Together the copy's `order`: of two copies the lower one dies where they meet.
     visits : mapping of NodeId to Visit
@@ -91,7 +91,6 @@ class Stream:
     stream_id: StreamId
     model: Vector
     rate: Vector | None = None
-    mass: float = 0.0
     fence: Fence = NO_FENCE
     hop: int = 0
     visits: Mapping[NodeId, Visit] = field(default_factory=dict)
@@ -104,11 +103,11 @@ class Stream:
     @property
     def cargo(self) -> Cargo:
         """What the copy carries under the accounting rule."""
-        return Cargo(model=self.model, rate=self.rate, mass=self.mass)
+        return Cargo(model=self.model, rate=self.rate)
 
     def with_cargo(self, cargo: Cargo) -> Stream:
         """Return this copy with another cargo."""
-        return replace(self, model=cargo.model, rate=cargo.rate, mass=cargo.mass)
+        return replace(self, model=cargo.model, rate=cargo.rate)
 
     @property
     def order(self) -> Order:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 
 from flwr_digest.core.layout import Entry, Layout
 from flwr_digest.errors import ConfigError
+
+
+class Echo(NamedTuple):
+    """Two places of one tensor in the flat vector: a further name of it, and where it lives."""
+
+    echo: slice
+    home: slice
 
 
 def travelling_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -54,6 +63,8 @@ class FlatModel:
         Names and shapes, in order.
     vector : torch.Tensor
         Shape ``[d]``, float32, on the model's device.
+    echoes : tuple of Echo
+        The further places of tensors that have several names.
 
     Raises
     ------
@@ -74,16 +85,15 @@ class FlatModel:
         }
         # A tensor with several names (tied weights) has a place for each, as in `state_dict`, and
         # lives in the first; the others echo it.
+        places = {entry.name: place for entry, place in self.layout.parts()}
         first_names: dict[int, str] = {}
-        self._homes = {
-            name: views[first_names.setdefault(id(tensor), name)]
-            for name, tensor in tensors.items()
-        }
-        self._echoes = [
-            (view, self._homes[name])
-            for name, view in views.items()
-            if view is not self._homes[name]
-        ]
+        homes = {name: first_names.setdefault(id(tensor), name) for name, tensor in tensors.items()}
+        self._homes = {name: views[home] for name, home in homes.items()}
+        self.echoes = tuple(
+            Echo(echo=places[name], home=places[home])
+            for name, home in homes.items()
+            if name != home
+        )
         self._variances = [view for name, view in views.items() if name.endswith("running_var")]
         with torch.no_grad():
             for name, tensor in tensors.items():
@@ -115,5 +125,5 @@ class FlatModel:
         """
         for variance in self._variances:
             variance.clamp_(min=0.0)
-        for echo, home in self._echoes:
-            echo.copy_(home)
+        for echo, home in self.echoes:
+            self.vector[echo] = self.vector[home]

@@ -10,16 +10,24 @@ import numpy.typing as npt
 from flwr_digest.core.messages import Hop, Message
 from flwr_digest.core.stream import Stream
 from flwr_digest.errors import RemoteProtocolError
-from flwr_digest.overlay.frames import VALUE, Codec, Kind, kind_of
+from flwr_digest.overlay.fields import Kind, kind_of
+from flwr_digest.overlay.frames import VALUE, Codec
 
 
 @dataclass(slots=True)
 class _Arriving:
-    """A model on its way in."""
+    """A stream on its way in; the payload is its model, then its rates."""
 
     stream: Stream
-    model: npt.NDArray[np.float32]
+    payload: npt.NDArray[np.float32]
     filled: int = 0
+
+    def complete(self) -> Stream:
+        """Return the stream with what has come, without a copy."""
+        if self.stream.rate is None:
+            return replace(self.stream, model=self.payload)
+        model, rate = np.split(self.payload, 2)
+        return replace(self.stream, model=model, rate=rate)
 
 
 class Assembler:
@@ -35,7 +43,7 @@ class Assembler:
         Raises
         ------
         RemoteProtocolError
-            The frame breaks the rules (see `frames`), or a model holds NaN or infinite values.
+            The frame breaks the rules (see `frames`), or a model or rate is NaN or infinite.
         """
         kind = kind_of(frame)
         if kind is Kind.HOP:
@@ -49,14 +57,14 @@ class Assembler:
         if self._arriving is not None:
             raise RemoteProtocolError("a stream was announced before the last one was complete")
         stream = self._codec.decode_hop(frame)
-        size = self._codec.sizes[stream.stream_id]
-        self._arriving = _Arriving(stream, np.empty(size, dtype=VALUE))
+        values = self._codec.payload_values(stream.stream_id)
+        self._arriving = _Arriving(stream, np.empty(values, dtype=VALUE))
 
     def _fill(self, frame: bytes) -> Message | None:
         arriving = self._arriving
         if arriving is None:
             raise RemoteProtocolError("model bytes without a stream that announced them")
-        target = arriving.model.data.cast("B")
+        target = arriving.payload.data.cast("B")
         end = arriving.filled + len(frame) - 1
         if len(frame) == 1 or end > len(target):
             raise RemoteProtocolError(f"model bytes up to {end}; {len(target)} were announced")
@@ -65,6 +73,8 @@ class Assembler:
         if end < len(target):
             return None
         self._arriving = None
-        if not np.isfinite(arriving.model).all():
-            raise RemoteProtocolError("a model with NaN or infinite values")
-        return Hop(stream=replace(arriving.stream, model=arriving.model))
+        stream = arriving.complete()
+        for vector, told in ((stream.model, "a model"), (stream.rate, "gradient rates")):
+            if vector is not None and not np.isfinite(vector).all():
+                raise RemoteProtocolError(f"{told} with NaN or infinite values")
+        return Hop(stream=stream)

@@ -22,7 +22,7 @@ from flwr_digest.overlay.channel import (
     open_channel,
 )
 from flwr_digest.overlay.diagnose import diagnose
-from flwr_digest.overlay.frames import LinkHello
+from flwr_digest.overlay.hello import LinkHello
 from flwr_digest.overlay.link import Link, code_of, reason_of
 from flwr_digest.overlay.server import check_hello
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Condition
 
+import numpy as np
+
 from flwr_digest.core.effects import (
     AwaitSteps,
     CancelTimer,
@@ -29,10 +31,12 @@ from flwr_digest.core.events import (
     TimerFired,
     TrainingFinished,
 )
-from flwr_digest.core.ids import NodeId, StreamId
+from flwr_digest.core.guard import Guard
+from flwr_digest.core.ids import NodeId, ShardId
 from flwr_digest.core.messages import Hop, Message
 from flwr_digest.core.node import Node
 from flwr_digest.core.trainer import Trainer
+from flwr_digest.core.vector import Vector
 from flwr_digest.errors import RemoteProtocolError
 from flwr_digest.overlay.link import LOGGER, Link
 
@@ -62,9 +66,9 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class StepsMade:
-    """The trainer has made the steps that a held stream waits for."""
+    """The trainer has made the steps that a held stream of the shard waits for."""
 
-    stream_id: StreamId
+    shard: ShardId
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,10 @@ class Driver:
         Neighbors that have said goodbye.
     met : set of NodeId
         Neighbors that there has been a link to.
-    lonely_since : float
-        When the last link was lost (or the session began), by the clock.
+    stranded : bool
+        Whether the last stream was closed for want of links: neighbors are gone without goodbye.
+    guard : Guard
+        Watches the drift correction.
     """
 
     def __init__(
@@ -116,12 +122,19 @@ class Driver:
         self.links: dict[NodeId, Link] = {}
         self.departed: set[NodeId] = set()
         self.met: set[NodeId] = set()
-        self.lonely_since = clock()
         self.closed = False
+        self.stranded = False
+        self.guard = Guard()
         self._trainer = trainer
         self._clock = clock
         self._inbox: SimpleQueue[Item] = SimpleQueue()
         self._timers: dict[Timer, float] = {}
+        self._corrections: dict[ShardId, Vector] = {}
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether all neighbors have said goodbye (or there are none)."""
+        return self.node.config.neighbors <= self.departed
 
     def post(self, item: Item) -> None:
         """Hand something in, from any thread."""
@@ -137,7 +150,7 @@ class Driver:
                 self._fire_due_timers()
                 continue
             if isinstance(item, Stop):
-                self._take_steps()
+                self._take_all_steps()
                 return
             self._deal_with(item)
 
@@ -151,10 +164,10 @@ class Driver:
                 self._link_down(link, reason)
             case Delivered(link=link, message=message):
                 self._delivered(link, message)
-            case StepsMade():
-                self._take_steps()
+            case StepsMade(shard=shard):
+                self._take_steps(shard)
             case Finished():
-                self._take_steps()
+                self._take_all_steps()
                 self._handle(TrainingFinished())
 
     def _link_up(self, link: Link) -> None:
@@ -175,7 +188,6 @@ class Driver:
         level("node %d lost its link to %d: %s", self.node.config.node_id, link.peer, reason)
         with self.changed:
             del self.links[link.peer]
-            self.lonely_since = self._clock()
             if link.goodbye:
                 self.departed.add(link.peer)
             self.changed.notify_all()
@@ -185,22 +197,26 @@ class Driver:
         if self.links.get(link.peer) is not link:
             return  # the last words of a link that is gone
         if isinstance(message, Hop):
-            self._take_steps()
+            plan = self.node.config.streams[message.stream.stream_id]
+            if self.node.config.node_id in plan.members:  # else it only passes through
+                self._take_steps(plan.shard)
         try:
             self._handle(MessageReceived(peer=link.peer, message=message))
         except RemoteProtocolError as error:
             link.refuse(str(error))
             self._link_down(link, f"it broke the protocol: {error}")
 
-    def _take_steps(self) -> None:
-        """Hand the core what was trained since last time (one stream: the whole vector)."""
-        if (taken := self._trainer.take()) is not None:
-            for stream_id in self.node.stations:
-                self._handle(
-                    LocalSteps(
-                        stream_id=stream_id, steps=taken.steps, displacement=taken.displacement
-                    )
-                )
+    def _take_all_steps(self) -> None:
+        for shard in self.node.shards:
+            self._take_steps(shard)
+
+    def _take_steps(self, shard: ShardId) -> None:
+        """Hand the core what was trained of one shard since last time."""
+        if (taken := self._trainer.take(shard)) is not None:
+            steps, displacement, gradients = taken
+            self._handle(
+                LocalSteps(shard=shard, steps=steps, displacement=displacement, gradients=gradients)
+            )
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -226,11 +242,11 @@ class Driver:
             case Send(peer=peer, message=message):
                 if (link := self.links.get(peer)) is not None:
                     link.send(message)
-            case Rebase(model=model):
-                self._trainer.rebase(model)
-            case AwaitSteps(stream_id=stream_id, steps=steps):
-                missing = steps - self.node.stations[stream_id].account.steps
-                self._trainer.wake_after(missing, lambda: self.post(StepsMade(stream_id)))
+            case Rebase(shard=shard, model=model, correction=correction):
+                self._trainer.rebase(shard, model, self._guarded(shard, correction))
+            case AwaitSteps(stream_id=stream_id, more_steps=more_steps):
+                shard = self.node.config.streams[stream_id].shard
+                self._trainer.wake_after(shard, more_steps, lambda: self.post(StepsMade(shard)))
             case SetTimer(timer=timer, at=at):
                 self._timers[timer] = at
             case CancelTimer(timer=timer):
@@ -240,7 +256,32 @@ class Driver:
             case StreamClosed():
                 with self.changed:
                     self.closed = self.node.closed
+                    self.stranded = not self.links and not self.abandoned
                     self.changed.notify_all()
+
+    def _guarded(self, shard: ShardId, correction: Vector | None) -> Vector | None:
+        """Return the correction, or nothing but zeros once the guard has switched it off.
+
+        Each shard's goes with its next visit: when the guard trips, others are in force until
+        then, a tour at most. That is soon, as what the guard looks for grows over many tours.
+        """
+        if correction is None:
+            return None
+        if not self.guard.tripped:
+            before = self._corrections.get(shard, np.zeros_like(correction))
+            size, change = (float(np.linalg.norm(v)) for v in (correction, correction - before))
+            self._corrections[shard] = correction
+            self.guard = self.guard.observed(shard, size, change)
+            if self.guard.tripped:
+                self._log_tripped(change)
+        return np.zeros_like(correction) if self.guard.tripped else correction
+
+    def _log_tripped(self, change: float) -> None:
+        LOGGER.warning(
+            "node %d: drift correction is off for the rest of the session, as its swings grew (by "
+            "now to %.3g): a smaller learning rate or fewer regions may help",
+            self.node.config.node_id, change,
+        )  # fmt: skip
 
     def _log(self, notice: Notice) -> None:
         where = f" (node {notice.peer})" if notice.peer is not None else ""

@@ -14,7 +14,9 @@ from flwr_digest.core.ids import NodeId
 from flwr_digest.core.messages import Message
 from flwr_digest.errors import RemoteProtocolError
 from flwr_digest.overlay.assembler import Assembler
-from flwr_digest.overlay.frames import GOODBYE, Codec, Kind, kind_of, refusal, text_of
+from flwr_digest.overlay.fields import Kind, kind_of
+from flwr_digest.overlay.frames import Codec
+from flwr_digest.overlay.hello import GOODBYE, refusal, text_of
 
 LOGGER = logging.getLogger("flwr.digest")  # a child of Flower's own, so it shows where that does
 

@@ -18,7 +18,7 @@ from flwr_digest.overlay.channel import (
     at_most,
     server_options,
 )
-from flwr_digest.overlay.frames import LinkHello, refusal
+from flwr_digest.overlay.hello import LinkHello, refusal
 from flwr_digest.overlay.identity import same_certificate
 from flwr_digest.overlay.link import LOGGER, Link
 

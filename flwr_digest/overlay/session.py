@@ -13,6 +13,7 @@ from flwr_digest.core.layout import Layout
 from flwr_digest.core.messages import Message
 from flwr_digest.core.node import Node
 from flwr_digest.core.plan import Plan
+from flwr_digest.core.shards import shard_slices
 from flwr_digest.core.state import Counters, StationState
 from flwr_digest.core.trainer import Trainer
 from flwr_digest.errors import DigestError
@@ -21,7 +22,8 @@ from flwr_digest.overlay.crew import Crew
 from flwr_digest.overlay.diagnose import diagnose
 from flwr_digest.overlay.dialer import Dialer
 from flwr_digest.overlay.driver import Delivered, Driver, Finished, Linked, Stop, Unlinked
-from flwr_digest.overlay.frames import Codec, LinkHello
+from flwr_digest.overlay.frames import Codec
+from flwr_digest.overlay.hello import LinkHello
 from flwr_digest.overlay.identity import Identity
 from flwr_digest.overlay.link import LOGGER, Link, Traffic
 from flwr_digest.overlay.server import Door, Server
@@ -45,7 +47,10 @@ class SessionReport:
     unreached : mapping of NodeId to str
         Neighbors that there never was a link to: their address, and what was found there.
     unshared_steps : int
-        Local steps that no stream has taken up yet. They are kept for the next session.
+        Local steps that no stream has taken up yet (of the shard where these are most). They are
+        kept for the next session.
+    corrections_off : int
+        1 where drift correction was switched off, as it grew; 0 otherwise.
     seconds : float
         How long the session took.
     """
@@ -55,11 +60,15 @@ class SessionReport:
     counters: Mapping[StreamId, Counters]
     unreached: Mapping[NodeId, str]
     unshared_steps: int
+    corrections_off: int
     seconds: float
 
     def totals(self) -> dict[str, int]:
         """Return the sums of all counters."""
-        sums = {"unshared_steps": self.unshared_steps}
+        sums = {
+            "unshared_steps": self.unshared_steps,
+            "corrections_off": self.corrections_off,
+        }
         rows = [asdict(traffic) for traffic in self.traffic.values()]
         rows += [asdict(counters) for counters in self.counters.values()]
         for row in rows:
@@ -85,7 +94,8 @@ class Session:
     listen : str
         Where to listen: ``host:port`` or ``unix:/path``.
     states : mapping of StreamId to StationState
-        What earlier sessions left, or `first_state`.
+        For each stream that this node is a member of: what earlier sessions left, made ready by
+        `for_new_session`, or `first_state`.
     trainer : Trainer
         Whoever trains.
     """
@@ -110,8 +120,8 @@ class Session:
         config = self.plan.node_config(self.node_id)
         self.neighbors = config.neighbors
         self.driver = Driver(Node(config, self.states), self.trainer, self._clock)
-        sizes = dict.fromkeys(self.plan.streams, self.layout.size)
-        self._codec = Codec(frozenset(self.plan.topology), sizes)
+        self._slices = shard_slices(self.layout.size, self.plan.shards)
+        self._codec = self._codec_of_plan()
         self._dialers = [self._dialer(peer) for peer in self.neighbors if peer > self.node_id]
         # The driver, a dialer or an acceptor's reader for each neighbor, and as many again for
         # links that come back before the old ones are found dead.
@@ -122,6 +132,7 @@ class Session:
     def __enter__(self) -> Session:
         self._began = self._clock()
         self._session_end = self._began + self.plan.session_seconds
+        self.trainer.divide(self._slices, drift_correction=self.plan.drift_correction)
         self._server = Server(self.listen, self._door())
         self._crew.start(self.driver.run)
         for dialer in self._dialers:
@@ -164,7 +175,7 @@ class Session:
         end = self._clock() + seconds
         self._wait(
             lambda: not self._missing(),
-            lambda: end,
+            end,
             lambda: f"waits for its neighbors {self._describe(self._missing())}",
         )
         if missing := self._missing():
@@ -177,22 +188,21 @@ class Session:
         """Say that there will be no more steps, and stay as a relay until the session is over.
 
         Owner: the training thread. Reason: the others still learn, and the last tour brings the
-        final model. It ends when the session closes, when this node is left alone, or when the
-        plan's time is up.
+        final model. It ends when the core has closed every stream (it gives up by itself when all
+        links stay broken), when all neighbors have left, or when the plan's time is up.
         """
         self.driver.post(Finished())
         over = self._wait(
-            lambda: self.driver.closed or self.neighbors <= self.driver.departed,
-            self._time_to_leave,
+            lambda: self.driver.closed or self.driver.abandoned,
+            self._session_end,
             lambda: f"has finished and relays for {len(self.driver.links)} neighbors",
         )
-        if over:
+        if over and not self.driver.stranded:
             closed = self.driver.closed
             self._ending = "the session closed" if closed else "all neighbors had left"
             return
-        late = self._clock() >= self._session_end
         limit = f"its time was up ({self.plan.session_seconds:g} s)"
-        self._ending = limit if late else "its links stayed broken"
+        self._ending = "its links stayed broken" if over else limit
         LOGGER.warning("node %d leaves: %s", self.node_id, self._ending)
 
     def check(self) -> None:
@@ -208,7 +218,8 @@ class Session:
 
     def report(self) -> SessionReport:
         """Return the figures so far."""
-        stations = self.driver.node.stations
+        stations = dict(self.driver.node.stations)  # relays may still be added
+        states = self.driver.node.states.values()
         return SessionReport(
             ending=self._ending,
             traffic=dict(self._traffic),
@@ -217,7 +228,8 @@ class Session:
                 peer: f"at {self.plan.peers[peer].address}: {self._why_missing(peer)}"
                 for peer in self.neighbors - self.driver.met
             },
-            unshared_steps=max(station.account.unshared_steps for station in stations.values()),
+            unshared_steps=max((state.account.unshared_steps for state in states), default=0),
+            corrections_off=int(self.driver.guard.tripped),
             seconds=self._clock() - self._began,
         )
 
@@ -228,30 +240,17 @@ class Session:
 
     # --- inner workings -------------------------------------------------------------------------
 
-    def _wait(
-        self, done: Callable[[], bool], deadline: Callable[[], float], news: Callable[[], str]
-    ) -> bool:
-        """Wait for a change that makes `done` true, telling the news; return whether it came.
-
-        `deadline` is asked again after each change, as links come and go.
-        """
+    def _wait(self, done: Callable[[], bool], deadline: float, news: Callable[[], str]) -> bool:
+        """Wait for a change that makes `done` true, telling the news; return whether it came."""
         with self.driver.changed:
             while not done():
                 self.check()
-                left = deadline() - self._clock()
+                left = deadline - self._clock()
                 if left <= 0:
                     return False
                 if not self.driver.changed.wait(min(left, NEWS_SECONDS)) and left > NEWS_SECONDS:
                     LOGGER.info("node %d %s", self.node_id, news())
         return True
-
-    def _time_to_leave(self) -> float:
-        """Return when to leave at the latest: sooner when all links are broken."""
-        if self.driver.links:
-            return self._session_end
-        stations = self.driver.node.stations.values()
-        patience = max(station.tour_patience.wait_seconds for station in stations)
-        return min(self._session_end, self.driver.lonely_since + patience)
 
     def _missing(self) -> frozenset[NodeId]:
         return self.neighbors - set(self.driver.links) - self.driver.departed
@@ -283,6 +282,14 @@ class Session:
                 self._failure.__cause__ = error
             self.driver.changed.notify_all()
         self.trainer.fail(self._failure)
+
+    def _codec_of_plan(self) -> Codec:
+        sizes = {
+            stream_id: self._slices[stream.shard].stop - self._slices[stream.shard].start
+            for stream_id, stream in self.plan.streams.items()
+        }
+        # Any node may relay any stream: all of them can be on its tour's records.
+        return Codec(frozenset(self.plan.topology), sizes, rates=self.plan.drift_correction)
 
     def _introduction(self) -> LinkHello:
         return LinkHello(

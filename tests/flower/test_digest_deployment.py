@@ -16,7 +16,9 @@ MODEL_BYTES = 4 * (64 * 32 + 32 + 32 * 10 + 10)
 
 @pytest.mark.flower
 @pytest.mark.slow
-def test_four_supernodes_learn_without_a_server(tmp_path: Path) -> None:
+def test_four_supernodes_learn_without_a_server_in_regions_with_drift_correction(
+    tmp_path: Path,
+) -> None:
     results = tmp_path / "results.json"
     superlink = SuperLink(simulation=False, log_dir=tmp_path)
 
@@ -30,6 +32,9 @@ def test_four_supernodes_learn_without_a_server(tmp_path: Path) -> None:
                 "local-epochs": 10,
                 "min-nodes": NODES,
                 "partition": "iid",
+                "shards": 2,
+                "regions": 2,
+                "drift-correction": True,
                 "results": str(results),
             },
             timeout_seconds=280,
@@ -38,10 +43,13 @@ def test_four_supernodes_learn_without_a_server(tmp_path: Path) -> None:
     assert superlink.leftover_processes() == []
     log = outcome.log_path.read_text()
     assert "mutual TLS" in log
+    assert "2 shards x 2 regions" in log
+    assert "Drift correction: on" in log
     assert "[ROUND 2/2]" in log
     report = json.loads(results.read_text())
     assert report["accuracy_worst"] > 0.8
     assert report["digest-forfeited-steps"] == report["digest-broken-links"] == 0
+    assert report["digest-replacements"] == 0
     assert report["bytes_between_nodes"] > 2 * NODES * MODEL_BYTES  # each node got it, each round
     assert report["model_bytes_through_server_in_training"] == 0  # by the app's own count
     assert report["digest-server-training-bytes"] == 0  # by the strategy's

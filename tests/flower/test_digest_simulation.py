@@ -37,6 +37,7 @@ def test_eight_nodes_learn_without_a_server(superlink: SuperLink, tmp_path: Path
             "local-epochs": 40,
             "min-nodes": NODES,
             "partition": "iid",
+            "drift-correction": False,
             "results": str(results),
         },
         federation_config=simulation_of(NODES),

@@ -9,7 +9,7 @@ import pytest
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.layout import Entry, Layout
 from flwr_digest.overlay import dialer
-from flwr_digest.overlay.frames import LinkHello, refusal, text_of
+from flwr_digest.overlay.hello import LinkHello, refusal, text_of
 from tests.support import overlay_raw
 from tests.support.overlay_session import Company, Member
 
@@ -158,7 +158,7 @@ def test_another_protocol_version_is_refused(log: list[str]) -> None:
     company.run()
 
     company.check()
-    told = "it speaks protocol version 99, this node 1: install the same flwr-digest on all nodes"
+    told = "it speaks protocol version 99, this node 2: install the same flwr-digest on all nodes"
     assert answers == [refusal(told)]
     assert any("refused a link from" in line and told in line for line in log)
 

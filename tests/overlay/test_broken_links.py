@@ -11,13 +11,14 @@ import grpc
 import numpy as np
 import pytest
 
-from flwr_digest.core.ids import NodeId
+from flwr_digest.core.ids import NodeId, ShardId
 from flwr_digest.core.messages import Hop
 from flwr_digest.core.stream import Stream
 from flwr_digest.core.vector import Vector
 from flwr_digest.errors import DigestError
 from flwr_digest.overlay import session as session_module
-from flwr_digest.overlay.frames import Codec, LinkHello, refusal
+from flwr_digest.overlay.frames import Codec
+from flwr_digest.overlay.hello import LinkHello, refusal
 from tests.support import overlay_raw
 from tests.support.overlay_proxy import Proxy
 from tests.support.overlay_session import (
@@ -49,7 +50,7 @@ def attacks(company: Company) -> dict[str, tuple[list[bytes], str]]:
     codec = Codec(frozenset(company.nodes), {STREAM: company.size})
     sick = np.full(company.size, np.nan, dtype=np.float32)
     header, chunk = codec.encode(Hop(stream=Stream(stream_id=STREAM, model=sick)))
-    huge = header[:20] + struct.pack("<Q", 2**60) + header[28:]
+    huge = header[:36] + struct.pack("<Q", 2**60) + header[44:]
     return {
         "unknown kind": ([b"\xff what?"], "a frame of unknown kind ff"),
         "no stream": ([chunk], "model bytes without a stream that announced them"),
@@ -190,6 +191,27 @@ def test_links_that_break_again_and_again_cost_no_step() -> None:
     assert company.slowest_leave() < QUICK_SECONDS
 
 
+def test_nodes_whose_links_stay_broken_end_by_themselves_and_say_so(log: list[str]) -> None:
+    company = Company(count=2, rounds=5)
+    with Proxy(company.addresses[NodeId(1)]) as proxy:
+        company.dialled_at[NodeId(0), NodeId(1)] = proxy.address
+        company.add_all()
+
+        def cut_for_good(number: int) -> None:
+            if number == 4:
+                proxy.close()
+
+        for member in company.members.values():
+            member.on_round = cut_for_good
+        company.run()
+
+    company.audit()
+    for node, member in company.members.items():
+        assert member.report.ending == "its links stayed broken"
+        assert member.report.seconds < company.session_seconds
+        assert f"node {node} leaves: its links stayed broken" in log
+
+
 def test_a_frozen_link_is_left_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "GOODBYE_SECONDS", 0.5)
     company = Company(count=4, session_seconds=6.0)  # it may take until then
@@ -233,10 +255,10 @@ def test_a_failure_of_the_overlay_reaches_the_training_thread(fatal: int, log: l
     failing = company.members[NodeId(2)]
     rebase = failing.trainer.rebase
 
-    def fail(model: Vector) -> None:
+    def fail(shard: ShardId, model: Vector, correction: Vector | None) -> None:
         if failing.trainer.visits == fatal - 1:
             raise ZeroDivisionError("a bug of ours")
-        rebase(model)
+        rebase(shard, model, correction)
 
     failing.trainer.rebase = fail  # type: ignore[method-assign]
     if fatal == 1:  # nobody will ever see a stream
@@ -263,7 +285,7 @@ def test_links_that_come_after_the_driver_has_died_end_in_time() -> None:
     failing = company.members[NodeId(0)]
     came = Event()
 
-    def fail(model: Vector) -> None:
+    def fail(shard: ShardId, model: Vector, correction: Vector | None) -> None:
         came.wait(ATTACK_SECONDS)
         raise ZeroDivisionError("a bug of ours")
 

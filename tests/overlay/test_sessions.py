@@ -103,8 +103,8 @@ def test_the_next_session_goes_on_from_the_last_ones_states() -> None:
     second = Company(count=3, insecure=True, session="the next")
     second.work = first.work
     for node in second.nodes:
-        state = first.members[node].session.final_states[STREAM]
-        second.add(node, state=state, generation=first.highest_generation())
+        states = first.members[node].session.final_states
+        second.add(node, states=states, generation=first.highest_generation())
 
     second.run()
 

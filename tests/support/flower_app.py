@@ -23,11 +23,12 @@ from flwr.clientapp.typing import Mod
 from torch import nn
 
 from flwr_digest.clients import attach, digest_mod
-from flwr_digest.clients.record import THE_STREAM
-from flwr_digest.core.ids import NodeId
+from flwr_digest.core.config import StreamPlan
+from flwr_digest.core.ids import NodeId, ShardId, StreamId
 from flwr_digest.core.plan import Phase, Plan
 from tests.support.flower_grid import RUN_ID, LocalGrid
 
+FIRST_STREAM = StreamId(0)  # with one shard and one region the only one
 STEPS = 12
 EXAMPLES = 64
 
@@ -169,18 +170,25 @@ def digest_message(
     return Message(content, dst_node_id=node, message_type=kind)
 
 
-def plan_for_one(node: int, *, insecure: bool = False) -> Plan:
+def plan_for_one(
+    node: int, *, insecure: bool = False, shards: int = 1, drift_correction: bool = False
+) -> Plan:
     """Return the plan of a session that a node has for itself."""
     me = NodeId(node)
+    streams = {
+        StreamId(shard): StreamPlan(shard=ShardId(shard), start=me, members=frozenset({me}))
+        for shard in range(shards)
+    }
     return Plan(
         session="alone",
         topology={me: frozenset()},
         peers={},
-        streams={THE_STREAM: me},
+        streams=streams,
         weight=1.0,
         local_steps=0,
         seed=0,
         generation=0,
         session_seconds=30.0,
         insecure=insecure,
+        drift_correction=drift_correction,
     )

@@ -47,13 +47,7 @@ class Proxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._changed:
-            self._closed, self._frozen = True, False
-            self._changed.notify_all()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # ends `accept`
-        self._listener.close()
-        self.cut()
+        self.close()
         for thread in self._threads:
             thread.join()
 
@@ -65,6 +59,16 @@ class Proxy:
             for end in pair:
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Drop all connections, and let no more through."""
+        with self._changed:
+            self._closed, self._frozen = True, False
+            self._changed.notify_all()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # ends `accept`
+        self._listener.close()
+        self.cut()
 
     def await_connections(self, count: int, seconds: float = 10.0) -> bool:
         """Wait until `count` connections have been made in all; return whether they were."""

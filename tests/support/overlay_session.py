@@ -1,6 +1,8 @@
 """Real sessions in threads of one process: every node has its own gRPC server, links and trainer.
 
 Work is done in unit steps (see `UnitWork`), so the models themselves say whose steps they contain.
+Each shard has a coordinate for each node, and a step moves all shards alike. The gradient of each
+step is its displacement, so a node's rate is 1 at its own coordinate.
 Nobody sleeps: a training loop makes its steps in rounds, and a round ends when a stream has come
 by, or when the loop's patience ends.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,11 +20,13 @@ from threading import enumerate as enumerate_threads
 
 import numpy as np
 
-from flwr_digest.core.ids import NodeId, StreamId
+from flwr_digest.core.config import StreamPlan
+from flwr_digest.core.ids import NodeId, ShardId, StreamId
 from flwr_digest.core.invariants import UnitWork
 from flwr_digest.core.layout import Entry, Layout
 from flwr_digest.core.plan import Peer, Plan
-from flwr_digest.core.state import StationState, first_state
+from flwr_digest.core.shards import shard_slices
+from flwr_digest.core.state import StationState, first_state, for_new_session
 from flwr_digest.core.trainer import Taken
 from flwr_digest.core.vector import Vector
 from flwr_digest.launch.ports import LOOPBACK, free_ports
@@ -30,6 +34,7 @@ from flwr_digest.overlay.identity import Identity, new_identity
 from flwr_digest.overlay.link import LOGGER
 from flwr_digest.overlay.session import Session, SessionReport
 from flwr_digest.topology import build_topology
+from flwr_digest.topology.regions import split_into_regions
 
 STREAM = StreamId(0)
 LIFE = 1
@@ -39,17 +44,21 @@ MOST_SECONDS = 30.0  # past that a node hangs
 
 
 class UnitTrainer:
-    """A trainer whose local steps are unit steps of one node."""
+    """A trainer whose local steps are unit steps of one node, the same in every shard."""
 
     def __init__(self, work: UnitWork, node: NodeId, initial: Vector) -> None:
         self.model = initial
         self.failure: BaseException | None = None
+        self.corrections: dict[ShardId, Vector] = {}
         self._work, self._node = work, node
         self._changed = Condition()
         self._visits = 0
+        self._slices: Sequence[slice] = [slice(0, len(initial))]
+        self._drift_correction = False
         self._pending = np.zeros_like(initial)
         self._steps = 0
-        self._wake: tuple[int, Callable[[], None]] | None = None
+        self._taken: dict[ShardId, int] = {}
+        self._wakes: dict[tuple[int, ShardId], Callable[[], None]] = {}
 
     # --- the training thread ------------------------------------------------------------------
 
@@ -58,12 +67,13 @@ class UnitTrainer:
         with self._changed:
             if self.failure is not None:
                 raise self.failure
-            displacement = self._work.step(self._node, LIFE)
+            shards = len(self.model) // self._work.size
+            displacement = np.tile(self._work.step(self._node, LIFE), shards)
             self.model = self.model + displacement
             self._pending = self._pending + displacement
             self._steps += 1
-            wake = self._due_wake()
-        if wake is not None:
+            due = self._due_wakes()
+        for wake in due:
             wake()
 
     def await_visit(self, seen: int, seconds: float = VISIT_SECONDS) -> bool:
@@ -75,34 +85,45 @@ class UnitTrainer:
 
     @property
     def visits(self) -> int:
-        """How often the model was rebased."""
+        """How often a shard of the model was rebased."""
         return self._visits
 
     # --- the overlay's thread -----------------------------------------------------------------
 
-    def take(self) -> Taken | None:
-        """Return the steps since the last call."""
-        with self._changed:
-            if not self._steps:
-                return None
-            taken = Taken(self._steps, self._pending)
-            self._steps, self._pending = 0, np.zeros_like(self.model)
-            return taken
+    def divide(self, slices: Sequence[slice], *, drift_correction: bool) -> None:
+        """Note the shards of the session."""
+        self._slices, self._drift_correction = slices, drift_correction
 
-    def rebase(self, model: Vector) -> None:
+    def take(self, shard: ShardId) -> Taken | None:
+        """Return the steps since the last call for this shard."""
+        with self._changed:
+            steps = self._steps - self._taken.get(shard, 0)
+            if not steps:
+                return None
+            place = self._slices[shard]
+            displacement = self._pending[place].copy()
+            self._pending[place] = 0.0
+            self._taken[shard] = self._steps
+            return Taken(steps, displacement, displacement if self._drift_correction else None)
+
+    def rebase(self, shard: ShardId, model: Vector, correction: Vector | None) -> None:
         """Go on from `model`; a test may put something that fails in this method's place."""
         with self._changed:
-            self.model = model + self._pending
+            place = self._slices[shard]
+            self.model = self.model.copy()
+            self.model[place] = model + self._pending[place]
+            if correction is not None:
+                self.corrections[shard] = correction
             self._visits += 1
             self._changed.notify_all()
 
-    def wake_after(self, steps: int, wake: Callable[[], None]) -> None:
-        """Call `wake` once that many steps were made."""
+    def wake_after(self, shard: ShardId, steps: int, wake: Callable[[], None]) -> None:
+        """Call `wake` once that many steps were made since the last `take` of the shard."""
         with self._changed:
-            self._wake = (steps, wake)
-            due = self._due_wake()
-        if due is not None:
-            due()
+            self._wakes[self._taken.get(shard, 0) + steps, shard] = wake
+            due = self._due_wakes()
+        for call in due:
+            call()
 
     def fail(self, error: BaseException) -> None:
         """Let the next step raise `error`."""
@@ -110,11 +131,8 @@ class UnitTrainer:
             self.failure = error
             self._changed.notify_all()
 
-    def _due_wake(self) -> Callable[[], None] | None:
-        if self._wake is None or self._steps < self._wake[0]:
-            return None
-        wake, self._wake = self._wake[1], None
-        return wake
+    def _due_wakes(self) -> list[Callable[[], None]]:
+        return [self._wakes.pop(key) for key in list(self._wakes) if key[0] <= self._steps]
 
 
 @dataclass(kw_only=True)
@@ -177,9 +195,14 @@ class Company:
     steps: int = 3
     local_steps: int = 0
     start: int = 0
-    """Where the stream starts."""
+    """Where the stream starts; of several, the first."""
 
     size: int = 64
+    """Values of one shard."""
+
+    shards: int = 1
+    regions: int = 1
+    drift_correction: bool = False
     session: str = "a session"
     session_seconds: float = 20.0
     join_seconds: float = JOIN_SECONDS
@@ -194,9 +217,22 @@ class Company:
         self.work = UnitWork(self.size, 1 / self.count)
         self.addresses = dict(zip(self.nodes, self._free_addresses(), strict=True))
         self.identities = {} if self.insecure else {n: new_identity(n) for n in self.nodes}
-        self.layout = Layout((Entry("weights", (self.size,)),))
+        self.layout = Layout((Entry("weights", (self.shards * self.size,)),))
+        self.streams = self._streams(graph)
         for node in self.nodes:
             self.work.begin(node, LIFE)
+
+    def _streams(self, graph: Mapping[int, frozenset[int]]) -> dict[StreamId, StreamPlan]:
+        found = {}
+        for region, part in enumerate(split_into_regions(graph, self.regions)):
+            members = sorted(map(NodeId, part))
+            for shard in range(self.shards):
+                found[StreamId(shard * self.regions + region)] = StreamPlan(
+                    shard=ShardId(shard),
+                    start=members[(self.start + shard) % len(members)],
+                    members=frozenset(members),
+                )
+        return found
 
     def _free_addresses(self) -> list[str]:
         if self.sockets is not None:
@@ -215,9 +251,11 @@ class Company:
             session=self.session,
             topology=self.graph,
             peers={peer: self._peer(node, peer) for peer in self.graph[node]},
-            streams={STREAM: self.nodes[self.start]},
+            streams=self.streams,
             weight=1 / self.count,
             local_steps=self.local_steps,
+            drift_correction=self.drift_correction,
+            life=LIFE,
             seed=0,
             generation=0,
             session_seconds=self.session_seconds,
@@ -236,21 +274,21 @@ class Company:
         node: NodeId,
         *,
         layout: Layout | None = None,
-        state: StationState | None = None,
+        states: Mapping[StreamId, StationState] | None = None,
         **changes: object,
     ) -> Member:
         """Make a node ready to run; `changes` are made to its plan."""
         layout = layout or self.layout
-        state = state or first_state(STREAM, np.zeros(layout.size, dtype=np.float32), LIFE)
-        trainer = UnitTrainer(self.work, node, state.kept.model)
+        model = np.zeros(layout.size, dtype=np.float32)
+        states = states or self.first_states(node, model)
         session = Session(
             node_id=node,
             plan=replace(self.plan(node), **changes),  # type: ignore[arg-type]
             layout=layout,
             identity=self.identity(node),
             listen=self.addresses[node],
-            states={STREAM: state},
-            trainer=trainer,
+            states={stream_id: self.ready(state) for stream_id, state in states.items()},
+            trainer=(trainer := UnitTrainer(self.work, node, model)),
         )
         self.members[node] = Member(
             session=session,
@@ -260,6 +298,19 @@ class Company:
             join_seconds=self.join_seconds,
         )
         return self.members[node]
+
+    def ready(self, state: StationState) -> StationState:
+        """Return a state as a node enters the session with it."""
+        return for_new_session(state, drift_correction=self.drift_correction)
+
+    def first_states(self, node: NodeId, model: Vector) -> dict[StreamId, StationState]:
+        """Return the states of the streams that a node is a member of, before the first visit."""
+        slices = shard_slices(len(model), self.shards)
+        return {
+            stream_id: self.ready(first_state(stream_id, model[slices[stream.shard]], LIFE))
+            for stream_id, stream in self.streams.items()
+            if node in stream.members
+        }
 
     # --- all of them --------------------------------------------------------------------------
 
@@ -310,12 +361,16 @@ class Company:
         for node, member in self.members.items():
             if node not in but:
                 assert member.error is None, f"node {node}: {member.error!r}"
-                self.work.check_copy(member.session.final_states[STREAM].kept)
+                for stream_id, state in member.session.final_states.items():
+                    self.work.check_copy(state.kept, self.streams[stream_id].members)
 
     def highest_generation(self) -> int:
         """Return the highest fence generation that any node has seen."""
-        states = [member.session.final_states[STREAM] for member in self.members.values()]
-        return max(state.highest.generation for state in states)
+        return max(
+            state.highest.generation
+            for member in self.members.values()
+            for state in member.session.final_states.values()
+        )
 
     def slowest_leave(self) -> float:
         """Return how many seconds the slowest node took from its last deed to its last thread."""

@@ -27,12 +27,14 @@ from torch import nn
 
 from flwr_digest.clients import attach, digest_mod
 from flwr_digest.clients.active import current
-from flwr_digest.clients.record import THE_STREAM, NodeRecord
+from flwr_digest.clients.record import NodeRecord
 from flwr_digest.clients.store import NodeStore
+from flwr_digest.core.ids import StreamId
 from flwr_digest.core.plan import Hello, Phase
 from flwr_digest.errors import ConfigError, DigestError, StateError
 from tests.support.flower_app import (
     EXAMPLES,
+    FIRST_STREAM,
     STEPS,
     Net,
     client_app,
@@ -70,8 +72,11 @@ def say_hello(context: Context, *, insecure: bool = False) -> Hello:
     return Hello.from_json(str(reply.content.config_records["digest"]["hello"]))
 
 
-def train(app: ClientApp, context: Context) -> Message:
-    return app(digest_message(Phase.TRAIN, node=NODE, plan=plan_for_one(NODE)), context)
+def train(
+    app: ClientApp, context: Context, *, shards: int = 1, drift_correction: bool = False
+) -> Message:
+    plan = plan_for_one(NODE, shards=shards, drift_correction=drift_correction)
+    return app(digest_message(Phase.TRAIN, node=NODE, plan=plan), context)
 
 
 def memory() -> NodeRecord:
@@ -127,8 +132,8 @@ def test_a_hello_stores_the_model_and_introduces_the_node(context: Context, sock
     assert hello.address == f"unix:{sockets}/{NODE}"
     assert hello.certificate.startswith("-----BEGIN CERTIFICATE-----")
     assert "PRIVATE" not in hello.certificate
-    assert hello.kept == {THE_STREAM: memory().states[THE_STREAM].kept.order}
-    assert (hello.generation, hello.slots) == (0, 0)
+    assert (hello.kept, hello.generation, hello.slots) == ({}, 0, 0)
+    assert hello.life == memory().life > 0
     assert memory().order == tuple(initial_arrays())
     assert NodeStore(RUN_ID, NODE).load_identity().certificate.decode() == hello.certificate
 
@@ -145,8 +150,9 @@ def test_a_second_hello_keeps_the_memory_and_makes_a_new_identity(context: Conte
     before = memory()
     second = say_hello(context)  # the message brings the initial model again
     assert np.array_equal(memory().model, before.model)
-    assert second.kept[THE_STREAM] > first.kept[THE_STREAM]
+    assert (list(first.kept), list(second.kept)) == ([], [FIRST_STREAM])
     assert second.generation > first.generation
+    assert second.life == first.life
     assert second.certificate != first.certificate
 
 
@@ -158,7 +164,7 @@ def test_a_torn_memory_is_said_aloud_and_the_node_starts_anew(
     state.write_bytes(state.read_bytes()[:100])
     say_hello(context)
     assert "is torn" in caplog.text
-    assert memory().states[THE_STREAM].account.steps == 0
+    assert memory().states == {}
 
 
 def test_a_hello_from_a_taken_address_is_refused() -> None:
@@ -205,7 +211,7 @@ def test_the_reply_carries_metrics_and_the_next_hello_but_no_arrays(context: Con
     assert reply.content.metric_records["metrics"]["num-examples"] == EXAMPLES
     record = reply.content.config_records["digest"]
     hello = Hello.from_json(str(record["hello"]))
-    assert hello.kept == {THE_STREAM: memory().states[THE_STREAM].kept.order}
+    assert hello.kept == {FIRST_STREAM: memory().states[FIRST_STREAM].kept.order}
     assert hello.certificate != first.certificate
     report = json.loads(str(record["report"]))
     assert report["unreached"] == {}
@@ -217,10 +223,10 @@ def test_what_was_trained_is_remembered(context: Context) -> None:
     before = memory().model
     train(client_app(), context)
     after = memory()
-    assert after.states[THE_STREAM].account.steps == STEPS
+    assert after.states[FIRST_STREAM].account.steps == STEPS
     assert not np.array_equal(after.model, before)
     np.testing.assert_allclose(
-        after.states[THE_STREAM].kept.model, after.model, rtol=0, atol=1e-6
+        after.states[FIRST_STREAM].kept.model, after.model, rtol=0, atol=1e-6
     )  # the only node: its model is the stream's
 
 
@@ -258,12 +264,12 @@ def test_a_handler_that_raises_leaves_nothing_behind(context: Context) -> None:
     with pytest.raises(ZeroDivisionError, match="by the user"):
         train(client_app(at_step=at_step), context)
     assert current.get() is None
-    assert memory().states[THE_STREAM].account.steps == 5
+    assert memory().states[FIRST_STREAM].account.steps == 5
     model = Net()
     attach(model, torch.optim.SGD(model.parameters(), lr=0.1))  # no run any more: does nothing
     say_hello(context)
     train(client_app(), context)
-    assert memory().states[THE_STREAM].account.steps == 5 + STEPS
+    assert memory().states[FIRST_STREAM].account.steps == 5 + STEPS
 
 
 def test_a_handler_that_raises_in_the_middle_of_a_step_ends_too(context: Context) -> None:
@@ -285,7 +291,7 @@ def test_a_handler_that_raises_in_the_middle_of_a_step_ends_too(context: Context
     thread.start()
     assert ended.wait(20.0)
     thread.join(20.0)
-    assert memory().states[THE_STREAM].account.steps == 0
+    assert memory().states[FIRST_STREAM].account.steps == 0
 
 
 def test_the_optimizer_is_left_as_it_was(context: Context) -> None:
@@ -310,10 +316,43 @@ def test_a_session_that_never_began_leaves_the_account_open(context: Context) ->
     with refused("key is gone", kind=StateError):
         train(client_app(), context)
     say_hello(context)
-    life = memory().states[THE_STREAM].account.life
+    life = memory().states[FIRST_STREAM].account.life
     train(client_app(), context)
-    account = memory().states[THE_STREAM].account
+    account = memory().states[FIRST_STREAM].account
     assert (account.life, account.steps) == (life, 2 * STEPS)
+
+
+def test_an_account_that_was_cut_off_has_no_life_to_tell_of(context: Context) -> None:
+    say_hello(context)
+    NodeStore(RUN_ID, NODE).begin_session()  # and here the process is killed
+    assert say_hello(context).life == 0
+    reply = train(client_app(), context)
+    hello = Hello.from_json(str(reply.content.config_records["digest"]["hello"]))
+    assert hello.life == memory().life == memory().states[FIRST_STREAM].account.life > 0
+
+
+@pytest.mark.parametrize("drift_correction", [False, True])
+def test_each_shard_has_an_account_of_all_steps(context: Context, drift_correction: bool) -> None:
+    say_hello(context)
+    for times in (1, 2):
+        reply = train(client_app(), context, shards=3, drift_correction=drift_correction)
+        states = memory().states
+        assert sorted(states) == [0, 1, 2]
+        assert [state.account.steps for state in states.values()] == [times * STEPS] * 3
+        assert [state.kept.model.size for state in states.values()] == [30, 30, 30]
+        hello = Hello.from_json(str(reply.content.config_records["digest"]["hello"]))
+        assert hello.kept == {stream: state.kept.order for stream, state in states.items()}
+
+
+def test_another_cut_than_in_the_last_session_is_refused(context: Context) -> None:
+    say_hello(context)
+    train(client_app(), context, shards=2)
+    before = memory()
+    with refused("had 2 shards in 1 region", "the plan has 3 shards", "stay the same"):
+        train(client_app(), context, shards=3)
+    train(client_app(), context, shards=2)
+    assert memory().life == before.life  # it never began the session that it refused
+    assert memory().states[FIRST_STREAM].account.steps == 2 * STEPS
 
 
 # --- attach -------------------------------------------------------------------------------------
@@ -418,7 +457,7 @@ def test_two_nodes_in_one_process_do_not_mix(sockets: Path) -> None:
     assert entered.is_set()
     untouched = NodeStore(RUN_ID, NODE + 1).load()
     assert untouched is not None
-    assert untouched.states[THE_STREAM].account.steps == 0
+    assert untouched.states == {}
 
 
 # --- evaluate and collect -----------------------------------------------------------------------
@@ -445,13 +484,18 @@ def test_evaluation_is_of_the_nodes_own_model(context: Context) -> None:
     assert not np.array_equal(seen[0]["hidden.weight"].numpy(), given)
 
 
-def test_collecting_sends_the_streams_model_under_the_users_key(context: Context) -> None:
+@pytest.mark.parametrize("shards", [1, 4])
+def test_collecting_sends_the_streams_model_under_the_users_key(
+    context: Context, shards: int
+) -> None:
     say_hello(context)
-    train(client_app(), context)
+    train(client_app(), context, shards=shards)
     reply = client_app()(digest_message(Phase.COLLECT, node=NODE), context)
     arrays = reply.content.array_records["arrays"]
     floats = [a.numpy().ravel() for a in arrays.values() if a.numpy().dtype == np.float32]
-    assert np.array_equal(np.concatenate(floats), memory().states[THE_STREAM].kept.model)
+    kept = [np.asarray(memory().states[StreamId(s)].kept.model) for s in range(shards)]
+    assert np.array_equal(np.concatenate(floats), np.concatenate(kept))
+    np.testing.assert_allclose(np.concatenate(kept), memory().model, rtol=0, atol=1e-6)
     Net().load_state_dict(arrays.to_torch_state_dict())
 
 

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pytest
 from flwr.app import Array, ArrayRecord
 
-from flwr_digest.clients.record import THE_STREAM, first_record, to_arrays
+from flwr_digest.clients.record import Cut, first_record, to_arrays
+from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.errors import ConfigError
 from flwr_digest.learning.flat import layout_of
 from tests.support.flower_app import Net, initial_arrays
@@ -50,11 +51,18 @@ def test_the_layout_is_the_one_that_torch_would_give() -> None:
     assert first_record(initial_arrays(), life=1).layout == layout_of(Net())
 
 
-def test_the_first_state_is_an_empty_account_beside_the_model() -> None:
+def test_before_the_first_session_there_are_no_streams() -> None:
     record = first_record(initial_arrays(), life=8)
-    state = record.states[THE_STREAM]
-    assert np.array_equal(state.kept.model, record.model)
-    assert (state.account.life, state.account.steps) == (8, 0)
+    assert (record.life, record.cut, record.states) == (8, None, {})
+
+
+def test_a_cut_tells_what_a_stream_carries_and_says_itself_in_words() -> None:
+    regions = (frozenset({NodeId(1), NodeId(2)}), frozenset({NodeId(2), NodeId(3), NodeId(4)}))
+    assert [Cut(shards=3).shard_of(StreamId(s)) for s in range(3)] == [0, 1, 2]
+    cut = Cut(shards=3, regions=regions)
+    assert [cut.shard_of(StreamId(s)) for s in range(6)] == [0, 0, 1, 1, 2, 2]
+    assert str(Cut(shards=3)) == "3 shards in 1 region"
+    assert str(cut) == "3 shards in 2 regions of 2+3 nodes"
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.complex64])

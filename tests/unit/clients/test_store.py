@@ -7,22 +7,29 @@ import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from flwr_digest.clients.record import THE_STREAM, NodeRecord, first_record
+from flwr_digest.clients.record import Cut, NodeRecord, first_record
 from flwr_digest.clients.store import FLOWER_HOME, HOME, NodeStore
-from flwr_digest.core.account import contribute, settle
-from flwr_digest.core.ids import Fence, NodeId
+from flwr_digest.core.account import contribute, deposit, open_account, settle
+from flwr_digest.core.cargo import Cargo
+from flwr_digest.core.ids import Fence, NodeId, StreamId
 from flwr_digest.core.layout import Entry, Layout
-from flwr_digest.core.state import StationState
+from flwr_digest.core.shards import shard_slices
+from flwr_digest.core.state import StationState, first_state, for_new_session
 from flwr_digest.errors import StateError
 from flwr_digest.overlay.identity import Identity, new_identity
 from tests.support.flower_app import initial_arrays
 from tests.support.flower_grid import RUN_ID
 
 ME, OTHER = NodeId(2**63 + 7), NodeId(5)
+EVERYONE = frozenset({ME, OTHER})
+CUT = Cut(shards=2)
+REGIONAL = Cut(shards=2, regions=(EVERYONE, frozenset({ME, NodeId(8)})))
 
 
 @pytest.fixture
@@ -30,45 +37,91 @@ def store() -> NodeStore:
     return NodeStore(RUN_ID, ME)
 
 
-def lived(life: int = 77) -> NodeRecord:
+def lived(life: int = 77, cut: Cut = CUT) -> NodeRecord:
     """Return the memory of a node that has trained and was visited several times."""
     record = first_record(initial_arrays(), life=life)
-    state = record.states[THE_STREAM]
-    account, kept = state.account, replace(state.kept, fence=Fence(3, OTHER))
-    generator = np.random.default_rng(1)
+    slices = shard_slices(record.model.size, cut.shards)
+    states = {
+        stream_id: lived_state(stream_id, record.model[slices[cut.shard_of(stream_id)]], life)
+        for stream_id in map(StreamId, range(cut.shards * max(1, len(cut.regions))))
+    }
+    return replace(record, model=record.model * 2, cut=cut, states=states)
+
+
+def lived_state(stream_id: StreamId, initial: npt.NDArray[np.float32], life: int) -> StationState:
+    state = for_new_session(first_state(stream_id, initial, life), drift_correction=True)
+    account, kept = state.account, replace(state.kept, fence=Fence(3, OTHER), clock_seconds=0.1)
+    generator = np.random.default_rng([1, stream_id])
+
+    def cargo() -> Cargo:
+        model, rate = generator.normal(size=(2, initial.size)).astype(np.float32)
+        return Cargo(model=model, rate=rate)
+
     for _ in range(4):
-        move = generator.normal(size=record.model.size).astype(np.float32)
-        account = contribute(account, move, steps=5, weight=1 / 3)
+        account = contribute(account, cargo(), steps=5)
         settlement = settle(account, kept, ME, [ME, OTHER])
-        account, kept = settlement.account, settlement.stream
-        kept = settle(account, kept, OTHER, [ME, OTHER]).stream  # another node's visit
-    account = contribute(account, record.model, steps=2, weight=1 / 3)  # not yet given
-    state = StationState(account=account, kept=kept, highest=Fence(4, ME))
-    return replace(record, model=record.model * 2, states={THE_STREAM: state})
+        account, _ = deposit(settlement.account, settlement.stream)
+        theirs = settle(open_account(cargo(), 3), settlement.stream, OTHER, [ME, OTHER])
+        kept = theirs.stream  # another node's visit
+        visit = replace(kept.last_visit(ME), born_seconds=1.5, behind=3)
+        kept = replace(kept, visits={**kept.visits, ME: visit})
+    account = contribute(account, cargo(), steps=2)  # not yet given
+    return StationState(account=account, kept=kept, highest=Fence(4, ME))
+
+
+def without_rates(state: StationState) -> StationState:
+    return for_new_session(state, drift_correction=False)
+
+
+def flattened(state: StationState) -> dict[str, npt.NDArray[np.float32]]:
+    account = state.account
+    parts = {"kept": state.kept.model, "inflow": account.inflow.model}
+    parts |= {str(number): entry.inflow.model for number, entry in account.applied.items()}
+    if account.deposit is not None:
+        parts["deposit"] = account.deposit.model
+    return {name: np.asarray(part) for name, part in parts.items()}
+
+
+def bare(state: StationState) -> StationState:
+    """Return a state without its vectors, so that states can be compared."""
+    none: Any = "left out"
+    account = state.account
+    applied = {number: replace(entry, inflow=none) for number, entry in account.applied.items()}
+    return replace(
+        state,
+        kept=replace(state.kept, model=none),
+        account=replace(
+            account,
+            inflow=none,
+            applied=applied,
+            deposit=None if account.deposit is None else none,
+        ),
+    )
+
+
+def assert_same_state(mine: StationState, theirs: StationState) -> None:
+    assert bare(mine) == bare(without_rates(theirs))
+    mine_flat, theirs_flat = flattened(mine), flattened(theirs)
+    assert mine_flat.keys() == theirs_flat.keys()
+    for name, values in theirs_flat.items():
+        assert np.array_equal(mine_flat[name], values)
+        assert mine_flat[name].dtype == np.float32
 
 
 def assert_same(one: NodeRecord | None, other: NodeRecord) -> None:
     assert one is not None
     assert one.layout == other.layout
     assert one.order == other.order
+    assert (one.life, one.cut) == (other.life, other.cut)
     assert one.rest.keys() == other.rest.keys()
     for name, value in other.rest.items():
         assert one.rest[name].dtype == value.dtype
         assert np.array_equal(one.rest[name], value)
     assert np.array_equal(one.model, other.model)
     assert one.model.dtype == np.float32
-    mine, theirs = one.states[THE_STREAM], other.states[THE_STREAM]
-    assert mine.highest == theirs.highest
-    assert mine.kept.order == theirs.kept.order
-    assert mine.kept.visits == theirs.kept.visits
-    assert np.array_equal(mine.kept.model, theirs.kept.model)
-    assert (mine.account.life, mine.account.steps) == (theirs.account.life, theirs.account.steps)
-    assert np.array_equal(mine.account.own, theirs.account.own)
-    assert mine.account.applied.keys() == theirs.account.applied.keys()
-    for number, entry in theirs.account.applied.items():
-        read = mine.account.applied[number]
-        assert replace(read, own=entry.own) == replace(entry, own=entry.own)
-        assert np.array_equal(read.own, entry.own)
+    assert one.states.keys() == other.states.keys()
+    for stream_id, theirs in other.states.items():
+        assert_same_state(one.states[stream_id], theirs)
 
 
 def test_before_the_first_hello_there_is_nothing(store: NodeStore, digest_home: Path) -> None:
@@ -76,9 +129,13 @@ def test_before_the_first_hello_there_is_nothing(store: NodeStore, digest_home: 
     assert not digest_home.exists()
 
 
-def test_all_of_it_comes_back_exactly(store: NodeStore) -> None:
-    record = lived()
-    assert len(record.states[THE_STREAM].account.applied) > 1
+@pytest.mark.parametrize("cut", [Cut(shards=1), CUT, REGIONAL], ids=str)
+def test_all_of_it_but_the_rates_comes_back_exactly(store: NodeStore, cut: Cut) -> None:
+    record = lived(cut=cut)
+    state = record.states[StreamId(0)]
+    assert len(state.account.applied) > 1
+    assert state.kept.rate is not None
+    assert len(record.states) == cut.shards * max(1, len(cut.regions))
     store.save(record)
     assert_same(store.load(), record)
     store.save(first_record(initial_arrays(), life=3))
@@ -174,7 +231,7 @@ def test_rewriting_alone_breaks_nothing(store: NodeStore) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"version": 2},
+        {"version": 1},
         {"layout": "[]"},
         {"layout": "not JSON"},
         {"layout": Layout((Entry("other", (3,)),)).to_json()},
@@ -182,6 +239,10 @@ def test_rewriting_alone_breaks_nothing(store: NodeStore) -> None:
         {"streams": {"0": []}},
         {"streams": {"zero": {}}},
         {"order": None},
+        {"life": "long"},
+        {"cut": None},
+        {"cut": {"shards": 3, "regions": []}},
+        {"cut": {"shards": 2, "regions": 7}},
     ],
     ids=str,
 )
@@ -192,7 +253,7 @@ def test_a_file_of_another_kind_is_kept_aside(store: NodeStore, changes: dict[st
 
 def test_no_flipped_bit_goes_unnoticed(store: NodeStore) -> None:
     """A flipped bit is found by a checksum, or was in nothing that matters."""
-    record = lived()
+    record = lived(cut=Cut(shards=1))
     store.save(record)
     whole = state_file(store).read_bytes()
     found = 0
@@ -235,24 +296,40 @@ def test_a_half_written_new_file_is_not_read(store: NodeStore) -> None:
 
 def test_a_session_that_was_saved_goes_on(store: NodeStore) -> None:
     store.save(lived())
-    assert_same(store.begin_session(life=100), lived())
-    store.save(lived())
-    assert_same(store.begin_session(life=101), lived())
+    for life in (100, 101):
+        assert_same(store.recall(life), lived())
+        store.begin_session()
+        assert store.session_open
+        store.save(lived())
+        assert not store.session_open
 
 
-def test_a_session_that_was_cut_off_opens_a_new_account(store: NodeStore) -> None:
-    store.save(lived(life=77))
-    store.begin_session(life=100)
-    again = NodeStore(RUN_ID, ME).begin_session(life=101)  # the process before was killed
-    state = again.states[THE_STREAM]
-    assert (state.account.life, state.account.steps) == (101, 0)
-    assert state.kept.order == lived().states[THE_STREAM].kept.order
+@pytest.mark.parametrize("cut", [CUT, REGIONAL], ids=str)
+def test_a_session_that_was_cut_off_opens_new_accounts(store: NodeStore, cut: Cut) -> None:
+    store.save(lived(life=77, cut=cut))
+    store.begin_session()
+    again = NodeStore(RUN_ID, ME).recall(life=101)  # the process before was killed
+    assert again.life == 101
+    for stream_id, state in again.states.items():
+        assert (state.account.life, state.account.steps) == (101, 0)
+        assert state.account.deposit is None  # what it had passed on is not known
+        assert state.kept.order == lived(cut=cut).states[stream_id].kept.order
     assert np.array_equal(again.model, lived().model)
+    store.save(again)
+    assert_same(store.load(), again)
+
+
+def test_a_first_session_that_was_cut_off_opens_accounts_under_another_life(
+    store: NodeStore,
+) -> None:
+    store.save(first_record(initial_arrays(), life=77))
+    store.begin_session()
+    assert store.recall(life=101).life == 101
 
 
 def test_a_session_needs_a_memory(store: NodeStore) -> None:
     with pytest.raises(StateError, match="no model of this run yet") as caught:
-        store.begin_session(life=1)
+        store.recall(life=1)
     assert str(store.folder) in str(caught.value)
 
 

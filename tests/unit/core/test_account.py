@@ -10,13 +10,29 @@ from flwr_digest.core.account import (
     Account,
     Applied,
     contribute,
+    deposit,
+    has_news,
+    holds,
     most_history,
     open_account,
     prune,
     settle,
 )
+from flwr_digest.core.cargo import Cargo
+from flwr_digest.core.ids import Fence
 from flwr_digest.core.stream import Stream, Visit
-from tests.unit.core.builders import LIFE, A, B, C, account, stream, train, vector
+from tests.unit.core.builders import (
+    LIFE,
+    A,
+    B,
+    C,
+    account,
+    applied,
+    cargo,
+    stream,
+    train,
+    vector,
+)
 
 MEMBERS = [A, B, C]
 
@@ -28,10 +44,7 @@ def visit(given: Account, to: Stream) -> tuple[Account, Stream, int]:
 
 def one_history(visits: int) -> dict[int, Applied]:
     """Return the account's history after so many visits of one copy, at each tenth hop."""
-    return {
-        n: Applied(hop=10 * n, steps=n, own=vector(n), previous=max(n - 1, 0))
-        for n in range(visits)
-    }
+    return {n: applied(10 * n, n, max(n - 1, 0)) for n in range(visits)}
 
 
 def seen_by_others(copy: Stream) -> Stream:
@@ -42,20 +55,22 @@ def seen_by_others(copy: Stream) -> Stream:
     return stream(model=copy.model, hop=copy.hop + 2, visits={**copy.visits, **others})
 
 
-def test_a_contribution_is_the_weighted_displacement() -> None:
-    given = contribute(open_account(vector(0, 0), LIFE), vector(2, -4), steps=3, weight=0.5)
-    assert given.own.tolist() == [1, -2]
-    assert given.steps == 3
+def test_a_contribution_is_added_to_the_inflow() -> None:
+    empty = Cargo(model=vector(0, 0))
+    given = contribute(open_account(empty, LIFE), Cargo(model=vector(2, -4)), steps=3)
+    given = contribute(given, Cargo(model=vector(1, 0)), steps=2)
+    assert given.inflow.model.tolist() == [3, -4]
+    assert (given.steps, given.entries) == (5, 2)
 
 
 def test_a_contribution_leaves_the_old_account_as_it_was() -> None:
     before = account(2)
     train(before, 5)
-    assert (before.own.item(), before.steps) == (2, 2)
+    assert (before.inflow.model.item(), before.steps, before.entries) == (2, 2, 1)
 
 
 def test_a_contribution_keeps_the_dtype() -> None:
-    assert contribute(account(), vector(1), 1, weight=1 / 3).own.dtype == "float32"
+    assert train(account(), 1).inflow.model.dtype == "float32"
 
 
 def test_a_visit_adds_what_the_stream_lacks() -> None:
@@ -76,6 +91,39 @@ def test_a_visit_without_new_steps_is_no_news() -> None:
     again = settle(first.account, first.stream, A, MEMBERS)
     assert (first.news, again.news) == (True, False)
     assert again.stream.model.item() == 1
+
+
+def test_each_visit_that_changes_the_cargo_is_counted() -> None:
+    given, copy, _ = visit(account(1), stream())
+    given, copy, _ = visit(given, copy)
+    _, copy, _ = visit(train(given, 1), copy)
+    assert (copy.hop, copy.changes) == (3, 2)
+
+
+def test_whether_there_is_news_can_be_asked_before_a_visit() -> None:
+    given = account(1)
+    assert has_news(given, stream(), A)
+    given, copy, _ = visit(given, stream())
+    assert not has_news(given, copy, A)
+    assert has_news(given, stream(), A)  # the copy from before lacks it still
+    assert has_news(train(given, 1), copy, A)
+
+
+def test_what_came_in_without_steps_is_news_too() -> None:
+    given, copy, _ = visit(account(1), stream())
+    passed_on = contribute(given, cargo(5), steps=0)
+    assert has_news(passed_on, copy, A)
+    settlement = settle(passed_on, copy, A, MEMBERS)
+    assert (settlement.stream.model.item(), settlement.news) == (6, True)
+    assert settlement.stream.last_visit(A).steps == 1
+
+
+def test_a_visit_brings_rates_as_it_brings_the_model() -> None:
+    given = contribute(open_account(cargo(0, 0), LIFE), cargo(2, rate=6), 1)
+    given, copy, _ = visit(given, stream(model=vector(1), rate=vector(10)))
+    assert copy.cargo == cargo(3, rate=16)
+    _, copy, _ = visit(given, copy)
+    assert copy.cargo == cargo(3, rate=16)
 
 
 def test_an_old_copy_gets_exactly_what_it_lacks() -> None:
@@ -101,6 +149,16 @@ def test_visit_numbers_are_never_used_twice() -> None:
         given, copy, _ = visit(given, copy)
         numbers.append(copy.last_visit(A).number)
     assert numbers == [2, 3, 4]
+
+
+def test_it_can_be_told_beforehand_whether_a_copy_is_too_old() -> None:
+    given, old, _ = visit(account(3), stream())
+    newer = old
+    for _ in range(3):
+        given, newer, _ = visit(train(given, 2), seen_by_others(newer))
+    assert not holds(given, old, A)
+    assert not holds(given, stream(), A)  # the initial model
+    assert holds(given, newer, A)
 
 
 def test_a_copy_older_than_the_history_gives_up_and_says_how_much() -> None:
@@ -176,16 +234,16 @@ def test_past_the_bound_the_history_still_hangs_together() -> None:
 
 
 def test_a_copy_with_another_past_makes_nothing_forgotten() -> None:
-    applied = {
-        4: Applied(hop=40, steps=4, own=vector(4), previous=3),
-        5: Applied(hop=35, steps=5, own=vector(5), previous=3),  # visit 3 is forgotten
-        6: Applied(hop=50, steps=6, own=vector(6), previous=5),
+    history = {
+        4: applied(40, 4, 3),
+        5: applied(35, 5, 3),  # visit 3 is forgotten
+        6: applied(50, 6, 5),
     }
     visits = {
         A: Visit(life=LIFE, number=6, hop=50, steps=6),
         B: Visit(life=1, number=1, hop=20, steps=0),  # in truth it keeps a copy that knows visit 4
     }
-    assert sorted(prune(applied, stream(visits=visits, hop=50), A, [A, B])) == [4, 5, 6]
+    assert sorted(prune(history, stream(visits=visits, hop=50), A, [A, B])) == [4, 5, 6]
 
 
 def test_the_bound_grows_with_the_members() -> None:
@@ -211,22 +269,45 @@ def test_up_to_the_bound_all_since_the_oldest_last_visit_is_kept() -> None:
     assert sorted(kept) == list(range(4, 20))  # 16 of them
 
 
+def test_past_the_bound_the_last_entry_of_each_fence_is_kept_for_re_issued_copies() -> None:
+    history = one_history(20)
+    for number in range(8, 13):
+        history[number] = replace(history[number], fence=Fence(4, C))
+    for number in range(13, 20):
+        history[number] = replace(history[number], fence=Fence(5, B))
+    visits = {
+        A: Visit(life=LIFE, number=19, hop=190, steps=19),
+        B: Visit(life=1, number=1, hop=35, steps=0),
+        C: Visit(life=1, number=1, hop=100, steps=0),
+    }
+    kept = prune(history, stream(visits=visits, hop=190), A, MEMBERS)
+    assert sorted(kept) == [3, 7, 10, 12, 19]  # 7 and 12: the last of the first two fences
+    assert [kept[n].previous for n in sorted(kept)] == [2, 3, 7, 10, 12]
+
+
+def test_of_too_many_fences_the_latest_are_kept() -> None:
+    history = {n: replace(e, fence=Fence(n, B)) for n, e in one_history(40).items()}
+    visits = {A: Visit(life=LIFE, number=39, hop=390, steps=39)}
+    kept = prune(history, stream(visits=visits, hop=390), A, MEMBERS)
+    assert sorted(kept) == [0, *range(25, 40)]  # 16 of them: 0 is what the absent refer to
+
+
 # --- copies with different histories -------------------------------------------------------------
 
 
 def test_history_is_forgotten_along_the_copys_own_way() -> None:
-    applied = {
-        0: Applied(hop=0, steps=0, own=vector(0), previous=0),
-        1: Applied(hop=5, steps=1, own=vector(1), previous=0),
-        2: Applied(hop=3, steps=2, own=vector(2), previous=0),  # another copy, from before hop 5
-        3: Applied(hop=9, steps=3, own=vector(3), previous=1),
+    history = {
+        0: applied(0, 0, 0),
+        1: applied(5, 1, 0),
+        2: applied(3, 2, 0),  # another copy, from before hop 5
+        3: applied(9, 3, 1),
     }
     visits = {
         A: Visit(life=LIFE, number=3, hop=9, steps=3),
         B: Visit(life=1, number=1, hop=4, steps=0),  # keeps a copy from before the first visit
         C: Visit(life=1, number=1, hop=8, steps=0),
     }
-    kept = prune(applied, stream(visits=visits, hop=9), A, MEMBERS)
+    kept = prune(history, stream(visits=visits, hop=9), A, MEMBERS)
     assert 0 in kept  # and not: visit 2 is older than hop 4, so nothing before it is needed
 
 
@@ -282,16 +363,68 @@ def test_work_that_no_visit_has_taken_up_counts_as_given_up() -> None:
     assert settle(train(saved, 2), copy, A, MEMBERS).forfeited_steps == 2  # and not 5 - 12
 
 
+# --- deposits ------------------------------------------------------------------------------------
+
+
+def test_a_deposit_is_what_the_stream_learned_elsewhere() -> None:
+    given, copy, _ = visit(account(3), stream(model=vector(10)))
+    given, change = deposit(replace(given, deposit=cargo(10)), copy)
+    assert change == cargo(0)
+    given, copy, _ = visit(train(given, 2), replace(copy, model=copy.model + 4))
+    given, change = deposit(given, copy)
+    assert change == cargo(4)
+    assert deposit(given, copy)[1] == cargo(0)  # it is passed on once
+
+
+def test_the_initial_model_is_no_deposit() -> None:
+    given = open_account(cargo(10), LIFE)
+    given, copy, _ = visit(train(given, 2), stream(model=vector(10)))
+    assert deposit(given, copy)[1] == cargo(0)
+
+
+def test_what_an_older_copy_does_not_know_is_taken_back() -> None:
+    given, old, _ = visit(account(3), stream())
+    given, newer, _ = visit(given, replace(old, model=old.model + 4))
+    given, change = deposit(given, newer)
+    assert change == cargo(4)
+    given, again, _ = visit(given, old)
+    assert deposit(given, again)[1] == cargo(-4)
+
+
+def test_a_deposit_is_of_rates_too() -> None:
+    given = contribute(open_account(cargo(0, 0), LIFE), cargo(1, rate=2), 1)
+    given, copy, _ = visit(given, stream(rate=vector(7)))
+    assert deposit(given, copy)[1] == cargo(0, rate=7)
+
+
+def test_after_a_loss_only_what_is_learned_from_then_on_is_known() -> None:
+    given, copy, _ = visit(replace(account(), deposit=None), stream(model=vector(10)))
+    given, change = deposit(given, copy)
+    assert change is None
+    assert deposit(given, replace(copy, model=copy.model + 4))[1] == cargo(4)
+
+
+def test_what_is_taken_off_leaves_the_deposits_right() -> None:
+    given, copy = account(1), stream()
+    for learned in range(30):
+        before = given.inflow.model.item()
+        given, copy, _ = visit(train(given, 1), seen_by_others(copy))
+        copy = replace(copy, model=copy.model + learned)
+        given, change = deposit(given, copy)
+        assert change == cargo(learned)
+    assert given.inflow.model.item() <= before + 1 < 10  # and not 31
+
+
 # --- rounding ------------------------------------------------------------------------------------
 
 
 def test_rounding_does_not_grow_with_the_length_of_the_run() -> None:
     given, copy = account(), stream()
     for _ in range(200):
-        moved = contribute(given, vector(1e4), 1, weight=1.0)
+        moved = contribute(given, cargo(1e4), 1)
         given, copy, _ = visit(moved, replace(seen_by_others(copy), model=vector(0)))
-        assert abs(given.own.item()) <= 2e4  # and not two million
-    assert given.applied[min(given.applied)].own.item() == 0
+        assert abs(given.inflow.model.item()) <= 2e4  # and not two million
+    assert given.applied[min(given.applied)].inflow.model.item() == 0
 
 
 def test_what_is_taken_off_changes_no_difference() -> None:
@@ -299,4 +432,4 @@ def test_what_is_taken_off_changes_no_difference() -> None:
     for made in range(1, 30):
         given, copy, forfeited = visit(train(given, 1), seen_by_others(copy))
         assert (copy.model.item(), forfeited) == (1 + made, 0)
-    assert given.own.dtype == np.float32
+    assert given.inflow.model.dtype == np.float32

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
-from flwr_digest.core.ids import NodeId
+from flwr_digest.core.ids import NodeId, ShardId, StreamId
 from flwr_digest.errors import ConfigError
-from tests.unit.core.builders import STREAM, TRIANGLE, A, B, C, config
+from tests.unit.core.builders import OTHER, STREAM, TRIANGLE, A, B, C, config, visiting
 
 
-def refusal(**fields: object) -> str:
+def refusal(**fields: Any) -> str:
     with pytest.raises(ConfigError) as caught:
         config(**fields)
     text = str(caught.value)
@@ -23,8 +24,23 @@ def test_a_node_must_be_in_its_topology() -> None:
     assert refusal(node_id=NodeId(9)) == "node 9 is not in its own topology"
 
 
-def test_a_stream_must_start_at_a_node() -> None:
-    assert refusal(streams={STREAM: NodeId(9)}) == "stream 0 starts at node 9: not in the topology"
+def test_a_stream_starts_at_one_of_its_members() -> None:
+    text = "stream 0 starts at node {}: not one of its members"
+    assert refusal(start=NodeId(9)) == text.format(9)
+    assert refusal(streams={STREAM: visiting({A, B}, start=C)}) == text.format(2)
+
+
+def test_a_stream_visits_nodes_of_the_topology() -> None:
+    members = {A, NodeId(8), NodeId(9)}
+    text = refusal(streams={STREAM: visiting(TRIANGLE), OTHER: visiting(members)})
+    assert text == "stream 1 visits node 8: not in the topology"
+
+
+def test_there_are_regions_where_a_stream_does_not_visit_everyone() -> None:
+    assert not config().regional
+    shards = {StreamId(k): visiting(TRIANGLE, shard=ShardId(k)) for k in range(3)}
+    assert not config(streams=shards).regional
+    assert config(streams={STREAM: visiting({A, B}), OTHER: visiting({B, C})}).regional
 
 
 @pytest.mark.parametrize("weight", [0, -0.1, 1.1, math.nan, math.inf])

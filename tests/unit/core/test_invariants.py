@@ -7,7 +7,6 @@ from dataclasses import replace
 import networkx as nx
 import pytest
 
-from flwr_digest.core.account import Applied
 from flwr_digest.core.ids import Fence, NodeId
 from flwr_digest.core.invariants import UnitWork, check_station
 from flwr_digest.core.node import Node
@@ -15,7 +14,19 @@ from flwr_digest.core.state import Outbound
 from flwr_digest.core.station import Station
 from flwr_digest.core.stream import Stream, Visit
 from tests.support.world import STREAM, World
-from tests.unit.core.builders import LIFE, TRIANGLE, A, B, station, steps, stream, vector
+from tests.unit.core.builders import (
+    LIFE,
+    SHARD,
+    TRIANGLE,
+    A,
+    B,
+    applied,
+    make_steps,
+    put_account,
+    station,
+    stream,
+    vector,
+)
 
 BOTH = frozenset(TRIANGLE) - {A}
 
@@ -39,14 +50,14 @@ def visited() -> Station:
     """Return a station that the stream has visited and left."""
     made = station()
     made.start(BOTH, 0.0)
-    made.local_steps(steps(2), BOTH, 0.1)
+    make_steps(made, 2, BOTH, 0.1)
     check_station(made)
     return made
 
 
-def ended() -> tuple[World, list[Node]]:
+def ended(regions: int = 1) -> tuple[World, list[Node]]:
     """Return a world whose session has ended well."""
-    world = World(graph=nx.path_graph(3))
+    world = World(graph=nx.path_graph(3), regions=regions)
     for node in world.members:
         world.train(node, 2)
     world.finish_session()
@@ -92,15 +103,15 @@ def test_a_claim_to_steps_that_nobody_made_is_seen() -> None:
 
 def test_more_applied_than_done_is_seen() -> None:
     made = visited()
-    made.account = replace(made.account, steps=-1)
+    put_account(made, replace(made.account, steps=-1))
     with pytest.raises(AssertionError, match="more applied than done"):
         check_station(made)
 
 
 def test_a_history_without_bound_is_seen() -> None:
     made = visited()
-    entry = Applied(hop=0, steps=0, own=vector(0), previous=0)
-    made.account = replace(made.account, applied=dict.fromkeys(range(50), entry))
+    entry = applied(0, 0, 0)
+    put_account(made, replace(made.account, applied=dict.fromkeys(range(50), entry)))
     with pytest.raises(AssertionError, match="grows without bound"):
         check_station(made)
 
@@ -131,7 +142,7 @@ def test_history_that_the_kept_copy_needs_and_is_gone_is_seen() -> None:
     made = visited()
     number = made.kept.last_visit(A).number
     later = {number + 1: made.account.applied[number]}
-    made.account = replace(made.account, applied=later)
+    put_account(made, replace(made.account, applied=later))
     with pytest.raises(AssertionError, match="history that is gone"):
         check_station(made)
 
@@ -154,14 +165,42 @@ def test_two_live_copies_at_the_end_are_seen() -> None:
 def test_work_left_out_at_the_end_is_seen() -> None:
     world, nodes = ended()
     world.train(NodeId(1), 1)
+    nodes[1].shards[SHARD].bank(world.now)
     with pytest.raises(AssertionError, match="work of 1 was left out"):
         world.work.check_end(nodes)
+
+
+def test_work_that_is_in_no_account_at_the_end_is_seen() -> None:
+    world, nodes = ended()
+    world.train(NodeId(1), 1)
+    world.work.check_end(nodes, exact=False)
+    with pytest.raises(AssertionError, match="steps of 1 never came"):
+        world.work.check_end(nodes)
+
+
+def test_work_of_another_region_that_never_came_is_seen() -> None:
+    world, nodes = ended(regions=2)
+    (region,) = [s for s, plan in world.streams.items() if NodeId(0) not in plan.members]
+    of_node_0 = world.weight * world.work.step(NodeId(0), 1)  # one that it will not have made
+    world.work.made[NodeId(0), 1] -= 1
+    for part in (node.members[region] for node in nodes if region in node.members):
+        part.kept = replace(part.kept, model=part.kept.model - of_node_0)
+    with pytest.raises(AssertionError, match="steps of 0 never came"):
+        world.work.check_end(nodes)
+
+
+def test_whoever_only_relays_has_nothing_to_account_for() -> None:
+    made = visited()
+    number = made.kept.last_visit(A).number
+    put_account(made, replace(made.account, applied={number + 1: made.account.applied[number]}))
+    made.shard = None
+    check_station(made)
 
 
 def test_a_life_left_out_at_the_end_is_seen() -> None:
     world, nodes = ended()
     part = nodes[2].stations[STREAM]
-    part.account = replace(part.account, life=99)
+    put_account(part, replace(part.account, life=99))
     with pytest.raises(AssertionError, match="the last life of 2 was left out"):
         world.work.check_end(nodes)
 

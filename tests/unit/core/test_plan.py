@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order, StreamId
+from flwr_digest.core.config import StreamPlan
+from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order, ShardId, StreamId
 from flwr_digest.core.plan import PROTOCOL_VERSION, Hello, Peer, Plan
+from flwr_digest.core.walk import Walk
 from flwr_digest.errors import ConfigError
+from tests.unit.core.builders import visiting
 
 BIG = NodeId(2**64 - 2)
 HELLO = Hello(
@@ -19,15 +23,20 @@ HELLO = Hello(
     certificate="-----BEGIN CERTIFICATE-----\n...",
     kept={StreamId(0): Order(Fence(3, BIG), 17), StreamId(1): Order(NO_FENCE, 0)},
     generation=4,
+    life=2**40,
     slots=2,
 )
+ONE = NodeId(1)
 PLAN = Plan(
     session="run 7, round 2",
-    topology={NodeId(1): frozenset({BIG}), BIG: frozenset({NodeId(1)})},
+    topology={ONE: frozenset({BIG}), BIG: frozenset({ONE})},
     peers={BIG: Peer(address="unix:/run/node.sock", certificate="")},
-    streams={StreamId(0): BIG},
+    streams={StreamId(0): visiting({ONE, BIG}, start=BIG)},
     weight=0.25,
     local_steps=10,
+    drift_correction=True,
+    walk=Walk.METROPOLIS,
+    life=2**40,
     seed=3,
     generation=4,
     session_seconds=120.0,
@@ -38,6 +47,12 @@ node_ids = st.integers(0, 2**64 - 2).map(NodeId)
 counts = st.integers(0, 2**31)
 orders = st.builds(Order, st.one_of(st.just(NO_FENCE), st.builds(Fence, counts, node_ids)), counts)
 stream_ids = st.integers(0, 65_535).map(StreamId)
+stream_plans = st.builds(
+    StreamPlan,
+    shard=st.integers(0, 2**16).map(ShardId),
+    start=node_ids,
+    members=st.frozensets(node_ids, max_size=4),
+)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 hellos = st.builds(
     Hello,
@@ -45,6 +60,7 @@ hellos = st.builds(
     certificate=st.text(),
     kept=st.dictionaries(stream_ids, orders, max_size=3),
     generation=counts,
+    life=st.integers(0, 2**63),
     slots=counts,
 )
 plans = st.builds(
@@ -52,9 +68,12 @@ plans = st.builds(
     session=st.text(),
     topology=st.dictionaries(node_ids, st.frozensets(node_ids, max_size=4), max_size=4),
     peers=st.dictionaries(node_ids, st.builds(Peer, address=st.text(), certificate=st.text())),
-    streams=st.dictionaries(stream_ids, node_ids, max_size=3),
+    streams=st.dictionaries(stream_ids, stream_plans, max_size=3),
     weight=finite,
     local_steps=counts,
+    drift_correction=st.booleans(),
+    walk=st.sampled_from(Walk),
+    life=st.integers(0, 2**63),
     seed=st.integers(),
     generation=counts,
     session_seconds=finite,
@@ -128,7 +147,14 @@ def test_each_missing_field_is_named(what: str, read: Callable[[str], object], g
         {"topology": {"one": [2]}},
         {"topology": {"1": 2}},
         {"peers": {"1": "10.0.0.5:7100"}},
-        {"streams": {"first": 1}},
+        {"streams": {"first": [0, 1, 0]}},
+        {"streams": {"0": 1}},
+        {"streams": {"0": [0, 1]}},
+        {"streams": {"0": [0, 1, 1]}},  # there is one region
+        {"streams": {"0": [0, 1, "0"]}},
+        {"regions": [1]},
+        {"walk": "crawl"},
+        {"life": None},
         {"weight": "much"},
         {"local_steps": None},
         {"session_seconds": []},
@@ -139,9 +165,29 @@ def test_fields_of_another_kind_are_refused(changes: dict[str, object]) -> None:
     assert refusal(Plan.from_json, text).startswith("not a plan of this version: ")
 
 
+def test_regions_are_written_once_however_many_shards_tour_them() -> None:
+    regions = [{ONE}, {ONE, BIG}]
+    streams = {
+        StreamId(k): visiting(regions[k % 2], shard=ShardId(k // 2)) for k in range(2 * 50)
+    }
+    plan = replace(PLAN, streams=streams)
+    written = json.loads(plan.to_json())
+    assert written["regions"] == [[1], [1, BIG]]
+    assert written["streams"]["3"] == [1, 1, 1]  # shard, start, region
+    assert Plan.from_json(plan.to_json()).streams == streams
+
+
+def test_the_number_of_shards_is_that_of_the_streams() -> None:
+    assert PLAN.shards == 1
+    streams = {StreamId(k): visiting({ONE}, shard=ShardId(k // 2)) for k in range(6)}
+    assert replace(PLAN, streams=streams).shards == 3
+
+
 def test_the_core_is_told_what_the_plan_says() -> None:
     config = PLAN.node_config(BIG)
     assert config.neighbors == {1}
     assert (config.weight, config.local_steps, config.seed, config.generation) == (0.25, 10, 3, 4)
+    assert (config.drift_correction, config.walk, config.life) == (True, Walk.METROPOLIS, 2**40)
+    assert config.streams == PLAN.streams
     with pytest.raises(ConfigError, match="node 9 is not in its own topology"):
         PLAN.node_config(NodeId(9))

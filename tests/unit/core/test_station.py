@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from flwr_digest.core.effects import (
@@ -31,11 +33,13 @@ from tests.unit.core.builders import (
     B,
     C,
     account,
-    config,
+    end_training,
     hop,
+    hop_in,
+    make_steps,
     of_kind,
+    state_of,
     station,
-    steps,
     stream,
 )
 
@@ -46,7 +50,7 @@ EVERYONE = frozenset(TRIANGLE)
 
 def elsewhere(**fields: object) -> Station:
     """Return A's station for a stream that starts at B, waiting for it."""
-    made = station(streams={STREAM: B}, **fields)
+    made = station(start=B, **fields)
     made.start(ALL, 0.0)
     return made
 
@@ -55,16 +59,13 @@ def sent(effects: list[Effect]) -> list[tuple[NodeId, str]]:
     return [(send.peer, type(send.message).__name__) for send in of_kind(Send, effects)]
 
 
-def hop_in(effects: list[Effect]) -> tuple[NodeId, Hop]:
-    """Return the one hop among the effects, and where it goes."""
-    hops = [(e.peer, e.message) for e in of_kind(Send, effects) if isinstance(e.message, Hop)]
-    assert len(hops) == 1
-    return hops[0]
-
-
 def timer_set(effects: list[Effect], kind: TimerKind) -> float:
     (at,) = [effect.at for effect in of_kind(SetTimer, effects) if effect.timer.kind is kind]
     return at
+
+
+def canceled(effects: list[Effect]) -> list[TimerKind]:
+    return [cancel.timer.kind for cancel in of_kind(CancelTimer, effects)]
 
 
 def notices(effects: list[Effect]) -> list[NoticeKind]:
@@ -76,6 +77,11 @@ def receipt_for(copy: Hop, newest: Order | None = None) -> Receipt:
     return Receipt(
         stream_id=STREAM, order=order, newest=newest or Order(order.fence, order.hop + 1)
     )
+
+
+def sent_at(now: float, copy: Hop) -> Hop:
+    """Return the copy as it is when it is sent again: only its clock has gone on."""
+    return Hop(stream=replace(copy.stream, clock_seconds=now))
 
 
 NEVER_VISITED = Sighting(stream_id=STREAM, newest=Order(NO_FENCE, 0))
@@ -95,14 +101,13 @@ def test_the_stream_starts_where_the_plan_says_and_goes_to_a_neighbor() -> None:
 
 
 def test_elsewhere_it_is_awaited() -> None:
-    effects = station(streams={STREAM: B}, first_lost_seconds=7.0).start(ALL, 1.0)
+    effects = station(start=B, first_lost_seconds=7.0).start(ALL, 1.0)
     assert timer_set(effects, TimerKind.LOST) == 8.0
     assert sent(effects) == []
 
 
 def test_it_starts_above_every_fence_of_earlier_sessions() -> None:
-    earlier = visited_once().state
-    made = Station(config(generation=4), STREAM, earlier)
+    made = station(state=state_of(visited_once()), generation=4)
     _, started = hop_in(made.start(ALL, 0.0))
     assert started.stream.fence == Fence(5, A)
 
@@ -120,21 +125,30 @@ def test_without_a_link_it_waits_for_one() -> None:
 def test_the_pace_holds_the_stream_until_the_node_has_made_its_steps() -> None:
     made = elsewhere(local_steps=3)
     effects = made.receive(B, hop(1, 1), ALL, 1.0)
-    assert of_kind(AwaitSteps, effects) == [AwaitSteps(stream_id=STREAM, steps=3)]
+    assert of_kind(AwaitSteps, effects) == [AwaitSteps(stream_id=STREAM, more_steps=3)]
     assert [kind for _, kind in sent(effects)] == ["Receipt"]
-    assert [kind for _, kind in sent(made.local_steps(steps(2), ALL, 2.0))] == []
+    assert [kind for _, kind in sent(make_steps(made, 2, ALL, 2.0))] == []
     assert made.held
-    assert [kind for _, kind in sent(made.local_steps(steps(1), ALL, 3.0))] == ["Hop"]
+    assert [kind for _, kind in sent(make_steps(made, 1, ALL, 3.0))] == ["Hop"]
     assert not made.held
 
 
 def test_the_pace_counts_from_the_last_departure() -> None:
     made = elsewhere(local_steps=3)
-    made.local_steps(steps(4), ALL, 0.5)
+    make_steps(made, 4, ALL, 0.5)
     assert hop_in(made.receive(B, hop(1, 1), ALL, 1.0))
-    made.local_steps(steps(2), ALL, 1.5)
+    make_steps(made, 2, ALL, 1.5)
     effects = made.receive(B, hop(1, 5), ALL, 2.0)
-    assert of_kind(AwaitSteps, effects) == [AwaitSteps(stream_id=STREAM, steps=7)]
+    assert of_kind(AwaitSteps, effects) == [AwaitSteps(stream_id=STREAM, more_steps=1)]
+
+
+def test_the_pace_holds_a_stream_once_on_each_tour() -> None:
+    made = elsewhere(local_steps=3)
+    again = Tour(seen=frozenset({A, B}))
+    assert hop_in(made.receive(B, hop(1, 1, tour=again), ALL, 1.0))[0] == C
+    effects = made.receive(B, hop(1, 5, tour=Tour(seen=frozenset({B}))), ALL, 2.0)
+    assert of_kind(AwaitSteps, effects) == [AwaitSteps(stream_id=STREAM, more_steps=3)]
+    assert made.held
 
 
 def test_without_a_pace_it_leaves_at_once() -> None:
@@ -144,13 +158,13 @@ def test_without_a_pace_it_leaves_at_once() -> None:
 def test_a_node_that_has_finished_training_holds_nothing() -> None:
     made = elsewhere(local_steps=3)
     made.receive(B, hop(1, 1), ALL, 1.0)
-    assert hop_in(made.training_finished(ALL, 2.0))
+    assert hop_in(end_training(made, ALL, 2.0))
 
 
 def test_what_was_trained_while_it_was_held_leaves_with_it() -> None:
     made = elsewhere(local_steps=3)
     made.receive(B, hop(1, 1), ALL, 1.0)
-    effects = made.local_steps(steps(3), ALL, 2.0)
+    effects = make_steps(made, 3, ALL, 2.0)
     _, left = hop_in(effects)
     assert left.stream.model.item() == 3
     assert left.stream.last_visit(A).steps == 3
@@ -159,7 +173,7 @@ def test_what_was_trained_while_it_was_held_leaves_with_it() -> None:
 
 def test_a_visit_rebases_the_node_on_the_streams_model() -> None:
     made = elsewhere()
-    made.local_steps(steps(2), ALL, 0.5)
+    make_steps(made, 2, ALL, 0.5)
     (rebase,) = of_kind(Rebase, made.receive(B, hop(1, 1), ALL, 1.0))
     assert rebase.model.item() == 2
 
@@ -172,7 +186,7 @@ def test_a_receipt_ends_the_wait_for_it_and_begins_the_wait_for_the_stream() -> 
     peer, left = hop_in(made.start(ALL, 0.0))
     effects = made.receive(peer, receipt_for(left), ALL, 1.0)
     assert made.outbound is None
-    assert [cancel.timer.kind for cancel in of_kind(CancelTimer, effects)] == [TimerKind.RECEIPT]
+    assert canceled(effects) == [TimerKind.RECEIPT]
     assert timer_set(effects, TimerKind.LOST) == 10.0
 
 
@@ -199,7 +213,7 @@ def test_no_receipt_and_the_copy_is_sent_again_to_the_same_peer() -> None:
     assert timer_set(effects, TimerKind.RECEIPT) == 2.0
     effects = made.timer_fired(TimerKind.RECEIPT, ALL, 2.0)
     assert notices(effects) == [NoticeKind.RESENT]
-    assert hop_in(effects) == (peer, left)
+    assert hop_in(effects) == (peer, sent_at(2.0, left))
     assert timer_set(effects, TimerKind.RECEIPT) == 6.0  # twice as long
 
 
@@ -290,10 +304,10 @@ def test_a_receipt_tells_the_sender_of_a_higher_fence() -> None:
 def test_a_newer_copy_ends_the_wait_for_a_receipt() -> None:
     made = station(local_steps=1)
     made.start(ALL, 0.0)
-    made.local_steps(steps(1), ALL, 0.5)
+    make_steps(made, 1, ALL, 0.5)
     assert made.outbound is not None
     effects = made.receive(C, hop(7, 1), ALL, 1.0)
-    assert TimerKind.RECEIPT in [cancel.timer.kind for cancel in of_kind(CancelTimer, effects)]
+    assert canceled(effects) == [TimerKind.RECEIPT]
     assert made.held
     check_station(made)  # not both here and on its way
 
@@ -344,10 +358,19 @@ def test_nobody_to_ask_is_no_reason_to_re_issue() -> None:
 
 def test_a_stream_that_comes_after_all_ends_the_search() -> None:
     made = elsewhere(local_steps=9)
+    make_steps(made, 9, ALL, 0.5)
+    peer, left = hop_in(made.receive(B, hop(1, 4), ALL, 1.0))
+    made.receive(peer, receipt_for(left), ALL, 1.5)
     made.timer_fired(TimerKind.LOST, ALL, 30.0)
-    effects = made.receive(B, hop(1, 4), ALL, 31.0)
-    assert {cancel.timer.kind for cancel in of_kind(CancelTimer, effects)} == set(TimerKind)
+    assert canceled(made.receive(B, hop(1, 9), ALL, 31.0)) == [TimerKind.ANSWERS]
+    assert made.held
     assert made.timer_fired(TimerKind.ANSWERS, ALL, 33.0) == []
+
+
+def test_only_timers_that_are_set_are_canceled() -> None:
+    made = elsewhere(local_steps=9)
+    assert canceled(made.receive(B, hop(1, 4), ALL, 1.0)) == [TimerKind.LOST]
+    assert canceled(made.receive(B, hop(1, 6), ALL, 2.0)) == []  # that wait was over
 
 
 def test_a_held_stream_is_not_lost() -> None:
@@ -457,23 +480,23 @@ def test_whoever_lost_its_state_does_not_start_what_was_started_before() -> None
 
 def test_the_pace_explains_why_a_stream_has_not_come_yet() -> None:
     made = elsewhere(local_steps=5)
-    made.local_steps(steps(4), ALL, 20.0)
+    make_steps(made, 4, ALL, 20.0)
     effects = made.timer_fired(TimerKind.LOST, ALL, 30.0)
     assert sent(effects) == []
     assert timer_set(effects, TimerKind.LOST) == 60.0
-    made.local_steps(steps(1), ALL, 40.0)
+    make_steps(made, 1, ALL, 40.0)
     assert sent(made.timer_fired(TimerKind.LOST, ALL, 60.0)) == [(B, "Inquiry"), (C, "Inquiry")]
 
 
 def test_the_pace_explains_nothing_to_whoever_has_finished() -> None:
     made = elsewhere(local_steps=5)
-    made.training_finished(ALL, 20.0)
+    end_training(made, ALL, 20.0)
     assert sent(made.timer_fired(TimerKind.LOST, ALL, 30.0)) == [(B, "Inquiry"), (C, "Inquiry")]
 
 
 def test_the_pace_explains_only_the_first_tour() -> None:
     made = elsewhere(local_steps=5)
-    made.local_steps(steps(5), ALL, 0.5)
+    make_steps(made, 5, ALL, 0.5)
     peer, left = hop_in(made.receive(B, hop(1, 4), ALL, 1.0))
     made.receive(peer, receipt_for(left), ALL, 1.5)
     assert sent(made.timer_fired(TimerKind.LOST, ALL, 30.0)) == [(B, "Inquiry"), (C, "Inquiry")]
@@ -486,7 +509,7 @@ def test_a_held_copy_that_is_outranked_goes_nowhere() -> None:
     made = elsewhere(local_steps=9)
     made.receive(B, hop(1, 4), ALL, 1.0)
     made.receive(C, sighting(9, 40), ALL, 2.0)
-    effects = made.local_steps(steps(9), ALL, 3.0)
+    effects = make_steps(made, 9, ALL, 3.0)
     assert sent(effects) == []
     assert timer_set(effects, TimerKind.LOST) > 3.0
     assert not made.held
@@ -518,7 +541,7 @@ def test_a_link_that_comes_back_is_no_wait_in_vain() -> None:
     peer, left = hop_in(made.start(ALL, 0.0))
     for flap in range(6):
         effects = made.link_up(peer, ALL, 0.1 * flap)
-        assert hop_in(effects) == (peer, left)
+        assert hop_in(effects) == (peer, sent_at(0.1 * flap, left))
         assert timer_set(effects, TimerKind.RECEIPT) == pytest.approx(0.1 * flap + 3.0)
 
 
@@ -543,7 +566,7 @@ def test_without_a_link_steps_are_no_visits() -> None:
     made = station()
     made.start(NOBODY, 0.0)
     for _ in range(50):
-        made.local_steps(steps(1), NOBODY, 1.0)
+        make_steps(made, 1, NOBODY, 1.0)
     assert made.counters.visits == 1
     _, left = hop_in(made.link_up(B, ALL, 2.0))
     assert left.stream.model.item() == 50
@@ -559,7 +582,7 @@ def closing_copy(hops: int, *, finished: frozenset[NodeId] = EVERYONE, closing: 
 
 def finished_station() -> Station:
     made = elsewhere()
-    made.training_finished(ALL, 0.5)
+    end_training(made, ALL, 0.5)
     return made
 
 
@@ -585,8 +608,8 @@ def test_a_complete_last_tour_closes_the_stream_and_says_so_to_all() -> None:
 
 def test_news_on_the_last_tour_mean_one_more() -> None:
     made = elsewhere()
-    made.local_steps(steps(1), ALL, 0.2)
-    made.training_finished(ALL, 0.5)
+    make_steps(made, 1, ALL, 0.2)
+    end_training(made, ALL, 0.5)
     _, left = hop_in(made.receive(B, closing_copy(9), ALL, 1.0))
     assert not made.closed
     assert left.stream.closing  # a new last tour
@@ -604,7 +627,7 @@ def test_whoever_still_trains_closes_when_it_has_finished() -> None:
     close = Close(stream_id=STREAM, order=Order(Fence(1, B), 9))
     assert made.receive(B, close, ALL, 1.0) == []
     assert not made.closed
-    effects = made.training_finished(ALL, 2.0)
+    effects = end_training(made, ALL, 2.0)
     assert of_kind(StreamClosed, effects) == [StreamClosed(stream_id=STREAM)]
 
 
@@ -612,7 +635,7 @@ def test_a_close_that_was_heard_means_nothing_once_a_newer_copy_has_come() -> No
     made = elsewhere()
     made.receive(B, Close(stream_id=STREAM, order=Order(Fence(1, B), 9)), ALL, 1.0)
     made.receive(C, hop(2, 3, node=C), ALL, 1.5)
-    made.training_finished(ALL, 2.0)
+    end_training(made, ALL, 2.0)
     assert not made.closed
 
 
@@ -620,7 +643,7 @@ def test_a_close_that_was_outranked_meanwhile_means_nothing() -> None:
     made = elsewhere()
     made.receive(B, Close(stream_id=STREAM, order=Order(Fence(1, B), 9)), ALL, 1.0)
     made.receive(C, sighting(2, 3), ALL, 1.5)
-    made.training_finished(ALL, 2.0)
+    end_training(made, ALL, 2.0)
     assert not made.closed
 
 
@@ -655,9 +678,9 @@ def test_a_member_that_comes_back_in_time_is_visited_first() -> None:
 def test_a_session_of_one_ends_with_its_training() -> None:
     made = station(topology={A: NOBODY})
     made.start(NOBODY, 0.0)
-    made.local_steps(steps(3), NOBODY, 1.0)
+    make_steps(made, 3, NOBODY, 1.0)
     assert not made.closed
-    effects = made.training_finished(NOBODY, 2.0)
+    effects = end_training(made, NOBODY, 2.0)
     assert of_kind(StreamClosed, effects) == [StreamClosed(stream_id=STREAM)]
     assert made.kept.model.item() == 3
 
@@ -665,14 +688,14 @@ def test_a_session_of_one_ends_with_its_training() -> None:
 def test_with_the_stream_and_without_links_a_finished_node_waits_and_gives_up() -> None:
     made = station()
     made.start(NOBODY, 0.0)
-    assert timer_set(made.training_finished(NOBODY, 1.0), TimerKind.MISSING) == 31.0
+    assert timer_set(end_training(made, NOBODY, 1.0), TimerKind.MISSING) == 31.0
     assert of_kind(StreamClosed, made.timer_fired(TimerKind.MISSING, NOBODY, 31.0))
 
 
 def test_with_a_hop_on_its_way_and_without_links_a_finished_node_waits_and_gives_up() -> None:
     made = station()
     made.start(ALL, 0.0)
-    made.training_finished(ALL, 1.0)
+    end_training(made, ALL, 1.0)
     assert not of_kind(StreamClosed, made.timer_fired(TimerKind.RECEIPT, NOBODY, 29.0))
     assert of_kind(StreamClosed, made.timer_fired(TimerKind.RECEIPT, NOBODY, 31.0))
 
@@ -702,7 +725,7 @@ def test_whoever_gave_up_tells_nobody_of_an_end() -> None:
 def test_whoever_gave_up_with_the_stream_sends_it_on_after_all() -> None:
     made = station()
     made.start(NOBODY, 0.0)
-    made.training_finished(NOBODY, 1.0)
+    end_training(made, NOBODY, 1.0)
     made.timer_fired(TimerKind.MISSING, NOBODY, 31.0)
     assert hop_in(made.link_up(C, frozenset({C}), 40.0))[0] == C
     assert not made.closed
@@ -751,9 +774,9 @@ def test_a_newer_copy_reopens_what_was_closed() -> None:
 
 def test_the_state_carries_account_copy_and_fence_to_the_next_session() -> None:
     made = elsewhere(local_steps=9)
-    made.local_steps(steps(2), ALL, 0.5)
+    make_steps(made, 2, ALL, 0.5)
     made.receive(B, closing_copy(4), ALL, 1.0)
-    again = Station(made.config, STREAM, made.state)
+    again = station(state=state_of(made))
     assert (again.account, again.highest) == (made.account, made.highest)
     assert again.kept.order == made.kept.order
     assert (again.kept.tour, again.kept.finished, again.kept.closing) == (Tour(), NOBODY, False)
@@ -766,10 +789,10 @@ def test_a_state_below_its_own_copy_is_refused() -> None:
 
 def test_a_state_without_its_latest_work_goes_on_with_a_new_account() -> None:
     made = visited_once()
-    made.local_steps(steps(3), ALL, 2.0)  # lost: the state is from before
-    again = Station(config(streams={STREAM: B}), STREAM, reopened(made.state, life=LIFE + 1))
+    make_steps(made, 3, ALL, 2.0)  # lost: the state is from before
+    again = station(state=reopened(state_of(made), life=LIFE + 1), start=B)
     again.start(ALL, 0.0)
-    again.local_steps(steps(5), ALL, 1.0)
+    make_steps(again, 5, ALL, 1.0)
     _, left = hop_in(again.receive(B, hop(2, 9, visits=made.kept.visits), ALL, 2.0))
     assert left.stream.model.item() == 5
     assert left.stream.last_visit(A).life == LIFE + 1

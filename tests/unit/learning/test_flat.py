@@ -189,3 +189,11 @@ def test_repair_makes_both_places_of_a_tied_weight_equal() -> None:
     places = {entry.name: place for entry, place in flat.layout.parts()}
     assert torch.equal(flat.vector[places["embed.weight"]], flat.vector[places["head.weight"]])
     assert torch.equal(flat.vector[places["head.weight"]], model.embed.weight.detach().flatten())
+
+
+def test_the_places_of_a_tied_weight_are_known() -> None:
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 3), nn.Linear(2, 2))
+    model[2].weight = model[0].weight
+    flat = FlatModel(model)
+    assert [(each.echo, each.home) for each in flat.echoes] == [(slice(13, 17), slice(0, 4))]
+    assert FlatModel(nn.Linear(2, 2)).echoes == ()

@@ -9,11 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from flwr_digest.core.ids import ShardId
 from flwr_digest.errors import ConfigError
 from flwr_digest.learning.flat import FlatModel
 from flwr_digest.learning.handoff import Handoff
 from flwr_digest.learning.hooks import StepHooks
 
+SHARD = ShardId(0)
 MakeOptimizer = Callable[[nn.Module], torch.optim.Optimizer]
 
 OPTIMIZERS: dict[str, MakeOptimizer] = {
@@ -65,7 +67,7 @@ def test_every_step_is_told_and_training_is_what_it_would_be_without(name: str) 
             steps.zero_grad()
             backward(model, number)
             steps.step()
-    taken = handoff.take()
+    taken = handoff.take(SHARD)
     assert taken is not None
     assert taken.steps == 5
     assert np.array_equal(taken.displacement, (flat.vector - start).numpy())
@@ -80,15 +82,15 @@ def test_the_optimizer_goes_on_from_a_rebased_model(name: str) -> None:
     flat, handoff, _ = hooked(model, optimizer)
     backward(model, 0)
     optimizer.step()
-    taken = handoff.take()
+    taken = handoff.take(SHARD)
     assert taken is not None
     brought = flat.vector.numpy() + np.float32(3.0)
-    handoff.rebase(brought)
+    handoff.rebase(SHARD, brought, None)
     optimizer.zero_grad()
     backward(model, 1)
     optimizer.step()  # still from the old base; the rebase comes in at its end
     after = flat.vector.clone()
-    taken = handoff.take()
+    taken = handoff.take(SHARD)
     assert taken is not None
     assert np.allclose(after.numpy(), brought + taken.displacement, atol=1e-6)
     optimizer.zero_grad()
@@ -107,7 +109,7 @@ def test_gradient_accumulation_is_one_step() -> None:
         if number % 4 == 3:
             optimizer.step()
             optimizer.zero_grad()
-    taken = handoff.take()
+    taken = handoff.take(SHARD)
     assert taken is not None
     assert taken.steps == 2
 
@@ -120,12 +122,12 @@ def test_a_step_that_the_grad_scaler_skips_is_none() -> None:
     scaler.scale(model(batch(0)).mean() * float("inf")).backward()
     scaler.step(optimizer)
     scaler.update()
-    assert handoff.take() is None
+    assert handoff.take(SHARD) is None
     optimizer.zero_grad()
     scaler.scale(model(batch(1)).mean()).backward()
     scaler.step(optimizer)
     scaler.update()
-    taken = handoff.take()
+    taken = handoff.take(SHARD)
     assert taken is not None
     assert taken.steps == 1
     assert torch.isfinite(flat.vector).all()
@@ -140,7 +142,7 @@ def test_a_schedule_of_learning_rates_does_not_hide_the_steps() -> None:
         backward(model, number)
         optimizer.step()
         schedule.step()
-    taken = handoff.take()
+    taken = handoff.take(SHARD)
     assert taken is not None
     assert taken.steps == 3
 
@@ -155,7 +157,7 @@ def test_an_optimizer_that_calls_back_is_one_step() -> None:
         return backward(model, 0).item()
 
     optimizer.step(closure)
-    taken = handoff.take()
+    taken = handoff.take(SHARD)
     assert taken is not None
     assert taken.steps == 1
 
@@ -168,7 +170,7 @@ def test_a_step_that_raises_does_not_stop_the_next() -> None:
         optimizer.step(lambda: 1 / 0)
     backward(model, 0)
     optimizer.step()
-    taken = handoff.take()
+    taken = handoff.take(SHARD)
     assert taken is not None
     assert taken.steps == 1
 
@@ -179,7 +181,7 @@ def test_a_part_of_the_model_may_be_frozen() -> None:
     _, handoff, _ = hooked(model, optimizer)
     backward(model, 0)
     optimizer.step()
-    assert handoff.take() is not None
+    assert handoff.take(SHARD) is not None
 
 
 def test_the_optimizer_of_another_model_is_refused() -> None:
@@ -195,7 +197,7 @@ def test_removed_hooks_leave_the_optimizer_alone() -> None:
     hooks.remove()
     backward(model, 0)
     optimizer.step()
-    assert handoff.take() is None
+    assert handoff.take(SHARD) is None
 
 
 def test_tied_weights_move_alike_under_both_names() -> None:
@@ -205,12 +207,12 @@ def test_tied_weights_move_alike_under_both_names() -> None:
     flat, handoff, _ = hooked(model, optimizer)
     backward(model, 0)
     optimizer.step()
-    taken = handoff.take()
+    taken = handoff.take(SHARD)
     assert taken is not None
     first, second = taken.displacement.reshape(2, 9)
     assert np.any(first != 0.0)
     assert np.array_equal(first, second)
-    handoff.rebase(flat.vector.numpy() + np.float32(1.0))
+    handoff.rebase(SHARD, flat.vector.numpy() + np.float32(1.0), None)
     handoff.settle()
     assert torch.equal(flat.vector[:9], flat.vector[9:])
     flat.check()

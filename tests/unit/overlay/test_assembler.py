@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,13 +14,15 @@ from flwr_digest.core.messages import Close, Hop, Inquiry, Message, Receipt, Sig
 from flwr_digest.core.stream import Stream, Tour, Visit
 from flwr_digest.errors import RemoteProtocolError
 from flwr_digest.overlay.assembler import Assembler
-from flwr_digest.overlay.frames import Codec, Kind
+from flwr_digest.overlay.fields import Kind
+from flwr_digest.overlay.frames import Codec
 from tests.support.overlay_frames import same
 
 MEMBERS = frozenset(map(NodeId, range(4)))
 STREAM = StreamId(0)
 SIZE = 6
 CODEC = Codec(MEMBERS, {STREAM: SIZE})
+WITH_RATES = Codec(MEMBERS, {STREAM: SIZE}, rates=True)
 ORDER = Order(Fence(1, NodeId(2)), 5)
 INQUIRY = Inquiry(stream_id=STREAM)
 
@@ -138,6 +141,30 @@ def test_a_model_with_values_that_are_no_numbers_is_refused(value: float, place:
     assert told_off(assembler, b"\x05" + sick.tobytes()) == "a model with NaN or infinite values"
 
 
+@pytest.mark.parametrize("lengths", [(48,), (24, 24), (23, 2, 23), (1,) * 48])
+def test_rates_may_come_in_any_pieces_after_the_model(lengths: tuple[int, ...]) -> None:
+    model, rate = np.arange(SIZE, dtype=np.float32), np.full(SIZE, 0.5, dtype=np.float32)
+    sent = Hop(stream=replace(hop().stream, model=model, rate=rate))
+    assembler = Assembler(WITH_RATES)
+    assembler.feed(next(WITH_RATES.encode(sent)))
+
+    heard = [assembler.feed(each) for each in chunks(model.tobytes() + rate.tobytes(), *lengths)]
+
+    assert heard[:-1] == [None] * (len(lengths) - 1)
+    assert heard[-1] is not None
+    assert same(heard[-1], sent)
+
+
+def test_rates_that_are_no_numbers_are_refused() -> None:
+    rate = np.array([0, 0, 0, 0, 0, np.nan], dtype=np.float32)
+    sent = Hop(stream=replace(hop().stream, rate=rate))
+    header, model, rates = WITH_RATES.encode(sent)
+    assembler = Assembler(WITH_RATES)
+    assembler.feed(header)
+    assembler.feed(model)
+    assert told_off(assembler, rates) == "gradient rates with NaN or infinite values"
+
+
 # --- fuzz ---------------------------------------------------------------------------------------
 
 
@@ -169,6 +196,8 @@ def check_valid(message: Message) -> None:
             assert np.isfinite(stream.model).all()
             assert stream.tour.seen <= MEMBERS
             assert stream.finished <= MEMBERS
+            assert np.isfinite(stream.clock_seconds)
+            assert all(np.isfinite(visit.born_seconds) for visit in stream.visits.values())
             assert all({path.low, path.high} <= MEMBERS for path in stream.tour.dead_links)
         case Receipt() | Inquiry() | Sighting() | Close():
             assert message.stream_id == STREAM

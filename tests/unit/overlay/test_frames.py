@@ -17,18 +17,22 @@ from flwr_digest.core.messages import Close, Hop, Inquiry, Message, Receipt
 from flwr_digest.core.stream import Stream, Tour, Visit
 from flwr_digest.errors import RemoteProtocolError
 from flwr_digest.overlay.assembler import Assembler
-from flwr_digest.overlay.frames import (
-    CHUNK_BYTES,
-    MOST_COUNT,
-    MOST_TEXT_BYTES,
-    Codec,
-    Kind,
-    LinkHello,
-    refusal,
-    text_of,
+from flwr_digest.overlay.fields import MOST_BEHIND, MOST_COUNT, Kind
+from flwr_digest.overlay.frames import CHUNK_BYTES, Codec
+from flwr_digest.overlay.hello import MOST_TEXT_BYTES, LinkHello, refusal, text_of
+from tests.support.overlay_frames import (
+    CODEC,
+    CODEC_WITH_RATES,
+    MEMBERS,
+    SIZES,
+    hops,
+    hops_with_rates,
+    same,
+    small_messages,
 )
-from tests.support.overlay_frames import CODEC, MEMBERS, SIZES, hops, same, small_messages
 
+# Where things are in the header of a hop.
+FLAGS, PAYLOAD, VISITS, BITMAPS = 3, 36, 44, 46
 ORDER = Order(Fence(3, MEMBERS[1]), 9)
 HELLO = LinkHello(session="a session", node=NodeId(2**64 - 2), layout="abc", about="3 values")
 
@@ -61,6 +65,39 @@ def test_a_hop_comes_back_as_it_was(hop: Hop) -> None:
     assert same(heard[-1], hop)
 
 
+@given(hops_with_rates)
+def test_a_hop_with_gradient_rates_comes_back_as_it_was(hop: Hop) -> None:
+    assembler = Assembler(CODEC_WITH_RATES)
+    heard = [assembler.feed(frame) for frame in CODEC_WITH_RATES.encode(hop)]
+
+    assert heard[:-1] == [None] * (len(heard) - 1)
+    assert heard[-1] is not None
+    assert same(heard[-1], hop)
+
+
+def test_rates_travel_after_the_model_and_cost_no_copy_when_they_arrive() -> None:
+    rates = np.arange(5, 10, dtype=np.float32)
+    sent = stream(rate=rates)
+
+    frames = list(CODEC_WITH_RATES.encode(Hop(stream=sent)))
+    assembler = Assembler(CODEC_WITH_RATES)
+    (*_, heard) = (assembler.feed(frame) for frame in frames)
+
+    assert [frame[1:] for frame in frames[1:]] == [sent.model.tobytes(), rates.tobytes()]
+    assert isinstance(heard, Hop)
+    assert heard.stream.rate is not None
+    assert heard.stream.model.base is heard.stream.rate.base
+
+
+def test_the_age_of_news_is_sent_only_where_there_are_regions() -> None:
+    plain = Visit(life=1, number=2, hop=3, steps=4)
+    aged = Visit(life=1, number=2, hop=3, steps=4, born_seconds=5.5, behind=1)
+    sizes = [len(header(visits={NodeId(7): visit})) for visit in (plain, aged)]
+
+    assert sizes[1] - sizes[0] == 12
+    assert sizes[0] - len(header()) == 24
+
+
 @given(small_messages)
 def test_a_small_message_is_one_frame_and_comes_back(message: Message) -> None:
     (frame,) = CODEC.encode(message)
@@ -72,7 +109,7 @@ def test_a_small_message_is_one_frame_and_comes_back(message: Message) -> None:
 def test_node_ids_of_64_bits_and_no_fence_come_back() -> None:
     highest = NodeId(2**64 - 2)
     former = NodeId(2**64 - 1)
-    visit = Visit(life=2**32 - 1, number=2**32 - 1, hop=2**32 - 1, steps=2**32 - 1)
+    visit = Visit(life=2**32 - 1, number=MOST_COUNT, hop=MOST_COUNT, steps=MOST_COUNT)
     sent = stream(
         visits={highest: visit, former: visit},
         tour=Tour(seen=frozenset({highest}), dead_links=frozenset({link(highest, NodeId(0))})),
@@ -153,8 +190,8 @@ def test_a_stranger_stream_is_refused() -> None:
 @pytest.mark.parametrize("announced", [0, 16, 19, 21, 2**40, 2**60, 2**64 - 1])
 def test_another_size_of_model_is_refused_before_memory_is_taken(announced: int) -> None:
     whole = header()
-    forged = whole[:20] + struct.pack("<Q", announced) + whole[28:]
-    assert struct.unpack_from("<Q", whole, 20) == (20,)
+    forged = whole[:PAYLOAD] + struct.pack("<Q", announced) + whole[PAYLOAD + 8 :]
+    assert struct.unpack_from("<Q", whole, PAYLOAD) == (20,)
 
     tracemalloc.start()
     try:
@@ -167,9 +204,53 @@ def test_another_size_of_model_is_refused_before_memory_is_taken(announced: int)
     assert peak < 100_000
 
 
+def test_rates_are_sent_if_and_only_if_the_plan_has_them() -> None:
+    plain = header()
+    rates = next(CODEC_WITH_RATES.encode(Hop(stream=stream(rate=np.zeros(5, dtype=np.float32)))))
+
+    assert told_off(rates) == ("stream 0 announced with gradient rates; the plan is without them")
+    assert told_off(plain, CODEC_WITH_RATES) == (
+        "stream 0 announced without gradient rates; the plan is with them"
+    )
+    half = rates[:PAYLOAD] + struct.pack("<Q", 20) + rates[PAYLOAD + 8 :]
+    assert told_off(half, CODEC_WITH_RATES) == ("stream 0 announced with 20 bytes; the plan has 40")
+
+
+def test_flags_of_another_version_are_refused() -> None:
+    whole = header()
+    forged = whole[:FLAGS] + b"\x08" + whole[FLAGS + 1 :]
+    assert told_off(forged) == "stream 0 announced with unknown flags 8"
+
+
+@pytest.mark.parametrize("seconds", [np.nan, np.inf, -np.inf, 1e300])
+def test_times_that_no_clock_shows_are_refused(seconds: float) -> None:
+    visit = Visit(life=1, number=1, hop=1, steps=1, born_seconds=seconds)
+    assert told_off(header(clock_seconds=seconds)) == f"a clock that shows {seconds} s"
+    assert told_off(header(visits={NodeId(7): visit})) == f"news of 1 nodes, born at {seconds} s"
+
+
+def test_news_of_more_nodes_than_there_can_be_is_refused() -> None:
+    visit = Visit(life=1, number=1, hop=1, steps=1, behind=MOST_BEHIND + 1)
+    assert told_off(header(visits={NodeId(7): visit})) == "news of 65537 nodes, born at 0.0 s"
+
+
+@pytest.mark.parametrize("field", ["number", "hop", "steps"])
+def test_visits_that_leave_no_room_to_count_on_are_refused(field: str) -> None:
+    counts = {"number": 1, "hop": 2, "steps": 3, field: MOST_COUNT + 1}
+    visit = Visit(life=1, **counts)
+    assert told_off(header(visits={NodeId(7): visit})) == (
+        f"visit {counts['number']} at hop {counts['hop']} with {counts['steps']} steps: "
+        f"past {MOST_COUNT}"
+    )
+
+
+def test_too_many_changes_are_refused() -> None:
+    assert told_off(header(changes=2**63)) == f"{2**63} changes: past {MOST_COUNT}"
+
+
 def test_announced_visits_and_links_that_do_not_come_cost_no_memory() -> None:
     whole = header()
-    forged = whole[:28] + struct.pack("<H", 65_535) + whole[30:]
+    forged = whole[:VISITS] + struct.pack("<H", 65_535) + whole[VISITS + 2 :]
     assert told_off(forged) == f"a frame of {len(whole)} bytes ends too early"
     forged = whole[:-2] + struct.pack("<H", 65_535)
     assert told_off(forged) == f"a frame of {len(whole)} bytes ends too early"
@@ -178,10 +259,10 @@ def test_announced_visits_and_links_that_do_not_come_cost_no_memory() -> None:
 def test_a_bitmap_of_more_than_the_members_is_refused() -> None:
     whole = header()
     assert len(MEMBERS) == 9
-    for at in (31, 33):  # the second byte of seen, and of finished
+    for at in (BITMAPS + 1, BITMAPS + 3):  # the second byte of seen, and of finished
         assert whole[at] == 0
         forged = whole[:at] + b"\x02" + whole[at + 1 :]
-        assert told_off(forged) == "a bitmap of more than the 9 members"
+        assert told_off(forged) == "a bitmap of more than the 9 nodes"
 
 
 def test_a_rank_beyond_the_members_is_refused() -> None:
@@ -189,7 +270,7 @@ def test_a_rank_beyond_the_members_is_refused() -> None:
     whole = header(tour=dead)
     for one, other in ((0, 9), (9, 0), (65_535, 65_535)):
         forged = whole[:-4] + struct.pack("<HH", one, other)
-        assert told_off(forged) == f"a link between members {one} and {other}: no such rank"
+        assert told_off(forged) == f"a link between nodes {one} and {other}: no such rank"
 
 
 @pytest.mark.parametrize(("generation", "hop"), [(MOST_COUNT + 1, 0), (0, 2**32 - 1)])
@@ -231,10 +312,10 @@ def test_a_first_frame_that_is_no_hello_is_refused(frame: bytes) -> None:
 
 def test_another_version_is_refused_whatever_else_it_says() -> None:
     expected = (
-        "it speaks protocol version 2, this node 1: install the same flwr-digest on all nodes"
+        "it speaks protocol version 3, this node 2: install the same flwr-digest on all nodes"
     )
-    assert hello_refusal(hello_with(version=2)) == expected
-    assert hello_refusal(b'\x01{"version": 2, "new": "fields"}') == expected
+    assert hello_refusal(hello_with(version=3)) == expected
+    assert hello_refusal(b'\x01{"version": 3, "new": "fields"}') == expected
 
 
 @pytest.mark.parametrize(
@@ -245,7 +326,7 @@ def test_another_version_is_refused_whatever_else_it_says() -> None:
         b"\x01[]",
         b"\x01null",
         b"\x01{}",
-        b'\x01{"version": 1}',
+        b'\x01{"version": 2}',
         b"\x01" + b"[" * 4000,
         hello_with(node="seven"),
         hello_with(node=None),

@@ -63,8 +63,11 @@ def test_the_metrics_tell_the_traffic_of_nodes_and_server() -> None:
         "resends": 1,
         "reroutes": 2,
         "reissues": 4,
+        "replacements": 8,
+        "stale_drops": 9,
         "forfeited_steps": 6,
         "unshared_steps": 7,
+        "corrections_off": 1,
     }
     server = ServerTraffic(handout_bytes=7, training_bytes=0, on_request_bytes=8)
     metrics = add_up([(4, report(totals=totals))]).to_metrics(server)
@@ -77,10 +80,28 @@ def test_the_metrics_tell_the_traffic_of_nodes_and_server() -> None:
         "digest-resends": 1,
         "digest-reroutes": 2,
         "digest-reissues": 4,
+        "digest-replacements": 8,
+        "digest-stale-drops": 9,
         "digest-forfeited-steps": 6,
         "digest-unshared-steps": 7,
+        "digest-corrections-off": 1,
         "digest-broken-links": 0,
         "digest-server-training-bytes": 0,
         "digest-server-handout-bytes": 7,
         "digest-server-on-request-bytes": 8,
     }
+
+
+def test_what_the_user_should_know_of_is_said() -> None:
+    assert add_up([(4, report())]).warnings() == []
+    unreached = {"9": "no answer"}
+    found = add_up(
+        [
+            (4, report(totals={"corrections_off": 1}, unreached=unreached)),
+            (6, report(totals={"corrections_off": 1}, unreached=unreached)),
+        ]
+    )
+    assert found.warnings() == [
+        "drift correction kept growing at 2 nodes and is off there: learn more slowly",
+        "node 9 was never linked with its neighbors: node 4: no answer; node 6: no answer",
+    ]

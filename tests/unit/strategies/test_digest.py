@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from itertools import count
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,21 @@ import pytest
 import torch
 from flwr.app import ArrayRecord, Context, Message, MetricRecord
 from flwr.clientapp.typing import ClientAppCallable
+from flwr.common.serde import message_from_proto
 from flwr.serverapp.strategy import FedAvg, Result
 from torch import nn
 
 from flwr_digest.clients import digest_mod
-from flwr_digest.clients.record import THE_STREAM
+from flwr_digest.clients.record import NodeRecord
+from flwr_digest.clients.sessions import streams_model
 from flwr_digest.clients.store import NodeStore
-from flwr_digest.core.draw import draw
 from flwr_digest.core.ids import NodeId
+from flwr_digest.core.plan import Plan
 from flwr_digest.errors import ConfigError
 from flwr_digest.strategies import Digest
+from flwr_digest.topology.starts import start_nodes
 from tests.support.flower_app import (
+    FIRST_STREAM,
     STEPS,
     Net,
     client_app,
@@ -31,7 +36,7 @@ from tests.support.flower_app import (
     initial_arrays,
     loss_of,
 )
-from tests.support.flower_grid import LONGEST_SECONDS, RUN_ID, LocalGrid
+from tests.support.flower_grid import RUN_ID, Exchange, LocalGrid
 
 NODES = [2, 3, 5, 2**63 + 7]  # Flower's ids use all of 64 bits
 MODEL_BYTES = sum(len(array.data) for array in initial_arrays().values())
@@ -56,14 +61,23 @@ def same(one: ArrayRecord, other: ArrayRecord) -> bool:
     )
 
 
+def memory(node: int) -> NodeRecord:
+    record = NodeStore(RUN_ID, node).load()
+    assert record is not None
+    return record
+
+
 def trained_steps(grid: LocalGrid) -> dict[int, int]:
-    """Return how many local steps each node's account holds, by its own memory."""
+    """Return how many local steps each node's accounts hold, by its own memory."""
     steps = {}
     for node in grid.apps:
-        memory = NodeStore(RUN_ID, node).load()
-        assert memory is not None
-        steps[node] = memory.states[THE_STREAM].account.steps
+        (steps[node],) = {state.account.steps for state in memory(node).states.values()}
     return steps
+
+
+def plan_in(exchange: Exchange) -> Plan:
+    content = message_from_proto(exchange.message).content
+    return Plan.from_json(str(content.config_records["digest"]["plan"]))
 
 
 def with_arrays(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
@@ -75,7 +89,8 @@ def with_arrays(message: Message, context: Context, call_next: ClientAppCallable
 
 def without_stream() -> int:
     """Return a node that the stream does not start at."""
-    return next(node for node in NODES if node != draw(sorted(NODES), 0))
+    (start,) = start_nodes([frozenset(NODES)], seed=0)
+    return next(node for node in NODES if node != start)
 
 
 def loss(arrays: ArrayRecord) -> float:
@@ -113,15 +128,21 @@ def test_the_result_is_the_streams_model_and_every_nodes(sockets: Path) -> None:
     assert loss(result.arrays) < loss(initial_arrays())
     flat = torch.cat([v.flatten() for v in model.state_dict().values() if v.is_floating_point()])
     for node in NODES:
-        memory = NodeStore(RUN_ID, node).load()
-        assert memory is not None
-        assert np.array_equal(memory.states[THE_STREAM].kept.model, flat.numpy())
+        record = memory(node)
+        assert np.array_equal(streams_model(record), flat.numpy())
         # The last tour has brought it. (What a node had taken may be off by a rounding.)
-        np.testing.assert_allclose(memory.model, flat.numpy(), rtol=0, atol=1e-6)
+        np.testing.assert_allclose(record.model, flat.numpy(), rtol=0, atol=1e-6)
     assert trained_steps(grid) == dict.fromkeys(NODES, STEPS)
 
 
-def test_the_streams_model_holds_each_nodes_work_with_its_weight(sockets: Path) -> None:
+CUTS = [(1, 1), (3, 1), (1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize("drift_correction", [False, True])
+@pytest.mark.parametrize(("shards", "regions"), CUTS)
+def test_the_streams_model_holds_each_nodes_work_with_its_weight(
+    sockets: Path, shards: int, regions: int, drift_correction: bool
+) -> None:
     work = {node: torch.zeros(PARAMETERS) for node in NODES}
 
     def parameters(model: nn.Module) -> torch.Tensor:
@@ -139,13 +160,17 @@ def test_the_streams_model_holds_each_nodes_work_with_its_weight(sockets: Path) 
     grid = federation(sockets, {node: client_app(before_attach=watch) for node in NODES})
     start = Net()
     start.load_state_dict(initial_arrays().to_torch_state_dict())
-    result = digest().start(grid, initial_arrays(), num_rounds=2)
+    strategy = digest(shards=shards, regions=regions, drift_correction=drift_correction)
+    result = strategy.start(grid, initial_arrays(), num_rounds=2)
     end = Net()
     end.load_state_dict(result.arrays.to_torch_state_dict())
     moved = parameters(end) - parameters(start)
     assert all(done.abs().max() > 0.01 for done in work.values())
     mean = torch.stack(list(work.values())).mean(dim=0)
     torch.testing.assert_close(moved, mean, rtol=0, atol=1e-5)
+    metrics = result.train_metrics_clientapp[2]
+    assert metrics["digest-forfeited-steps"] == metrics["digest-unshared-steps"] == 0
+    assert metrics["digest-corrections-off"] == 0
 
 
 def test_three_rounds_with_evaluation_at_the_server(sockets: Path) -> None:
@@ -255,18 +280,11 @@ def test_too_few_nodes_end_the_run_with_one_line_of_reasons(sockets: Path) -> No
 
 
 def test_a_handler_that_never_attaches_is_told_so(
-    sockets: Path, caplog: pytest.LogCaptureFixture
+    sockets: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("flwr_digest.clients.participation.JOIN_SECONDS", 1.0)
     bad = without_stream()
-    attached = Barrier(len(NODES))
-
-    def at_step(node: int, step: int) -> None:
-        if step == 0:
-            attached.wait(LONGEST_SECONDS)
-            if node != bad:
-                grid.await_end_of_training(bad)
-
-    apps = {node: client_app(attached=node != bad, at_step=at_step) for node in NODES}
+    apps = {node: client_app(attached=node != bad) for node in NODES}
     grid = federation(sockets, apps)
     result = digest().start(grid, initial_arrays(), num_rounds=1)
     (line,) = {r.getMessage() for r in caplog.records if "without attach" in r.getMessage()}
@@ -300,9 +318,13 @@ def test_the_same_app_serves_fedavg_untouched(sockets: Path, digest_home: Path) 
 def test_the_summary_says_how_streams_travel(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="flwr"):
         digest(topology="complete", local_steps=7, insecure=True).summary()
+        digest(shards=3, regions=2, drift_correction=True, walk="random").summary()
     assert "complete" in caplog.text
-    assert "7 local steps" in caplog.text
+    assert "7 local steps, walk: tour" in caplog.text
     assert "PLAINTEXT" in caplog.text
+    assert "3 shards x 2 regions" in caplog.text
+    assert "walk: random" in caplog.text
+    assert [caplog.text.count(f"Drift correction: {word}") for word in ("off", "on")] == [1, 1]
 
 
 def test_a_session_of_other_nodes_goes_on_from_the_newest_copy(
@@ -322,8 +344,63 @@ def test_a_session_of_other_nodes_goes_on_from_the_newest_copy(
     assert set(NODES[2:]) < set(asked[2:5])  # a keeper of the newest copy comes along
     assert set(NODES[:2]) <= set(asked[5:])
     assert len(asked[5:]) <= 3  # two if one of them has kept the newest copy
-    memories = [NodeStore(RUN_ID, node).load() for node in NODES]
-    states = [memory.states[THE_STREAM] for memory in memories if memory is not None]
+    states = [memory(node).states[FIRST_STREAM] for node in NODES]
     newest = max((state.kept for state in states), key=lambda kept: kept.order)
     for node, steps in trained_steps(grid).items():
         assert newest.last_visit(NodeId(node)).steps == steps > 0
+
+
+# --- shards and regions -------------------------------------------------------------------------
+
+
+def test_more_shards_than_values_are_refused_before_anyone_is_asked(sockets: Path) -> None:
+    grid = federation(sockets, {node: client_app() for node in NODES})
+    with pytest.raises(ConfigError, match="shards is 91: 1 to 90 are possible"):
+        digest(shards=91).start(grid, initial_arrays(), num_rounds=1)
+    assert grid.exchanges == []
+
+
+def test_more_regions_than_there_can_be_are_refused_before_anyone_trains(sockets: Path) -> None:
+    grid = federation(sockets, {node: client_app() for node in NODES})
+    with pytest.raises(ConfigError, match="regions=4: it must be 1 to 3"):
+        digest(regions=4).start(grid, initial_arrays(), num_rounds=1)
+    assert grid.of_phase("train") == []
+
+
+def test_regions_need_the_same_nodes_in_every_session(sockets: Path) -> None:
+    grid = federation(sockets, {node: client_app() for node in NODES})
+    strategy = digest(regions=2, fraction_evaluate=0.0)
+    lost = NODES[1]
+
+    def evaluate(server_round: int, arrays: ArrayRecord) -> None:
+        if server_round == 1:
+            strategy._roster.ready.pop(NodeId(lost))  # as if its reply had not come
+            grid.dead = {lost}
+
+    with pytest.raises(ConfigError, match=f"node {lost} is missing \\(it is gone\\)") as caught:
+        strategy.start(grid, initial_arrays(), num_rounds=2, evaluate_fn=evaluate)
+    assert "regions=1, or fraction_train=1.0" in str(caught.value)
+
+
+def test_a_node_that_lost_its_memory_is_told_so_once(
+    sockets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lives = count(1)
+    monkeypatch.setattr("flwr_digest.clients.mod.new_life", lambda: next(lives))
+    grid = federation(sockets, {node: client_app() for node in NODES})
+    strategy = digest(regions=2)
+    (lost, *_) = NODES
+    own: list[int] = []
+
+    def evaluate(server_round: int, arrays: ArrayRecord) -> None:
+        if server_round > 0:
+            own.append(memory(lost).life)
+        if server_round == 1:
+            shutil.rmtree(NodeStore(RUN_ID, lost).folder)
+            strategy._roster.ready.pop(NodeId(lost))
+
+    strategy.start(grid, initial_arrays(), num_rounds=3, evaluate_fn=evaluate)
+    told = [plan_in(exchange).life for exchange in grid.of_phase("train") if exchange.node == lost]
+    before, after, later = own
+    assert before != after == later
+    assert told == [before, before, after]

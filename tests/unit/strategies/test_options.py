@@ -9,6 +9,7 @@ import pytest
 
 from flwr_digest.errors import ConfigError
 from flwr_digest.strategies import Digest
+from flwr_digest.strategies.options import MOST_STREAMS
 from flwr_digest.topology import TOPOLOGIES
 
 
@@ -23,6 +24,8 @@ def refusal(**options: Any) -> str:  # noqa: ANN401
 def test_the_defaults_are_allowed() -> None:
     options = Digest().options
     assert (options.topology, options.local_steps, options.seed) == ("small-world", 20, 0)
+    assert (options.shards, options.regions, options.walk) == (1, 1, "tour")
+    assert options.drift_correction is False
     assert options.session_seconds is None
     assert options.insecure is False
 
@@ -41,6 +44,42 @@ def test_an_unknown_topology_suggests_the_nearest() -> None:
 def test_no_pace_below_zero() -> None:
     assert refusal(local_steps=-1) == "local_steps=-1: it must be 0 or more"
     assert Digest(local_steps=0).options.local_steps == 0
+
+
+@pytest.mark.parametrize("name", ["shards", "regions"])
+@pytest.mark.parametrize("value", [0, -1, 2.0, "4", True, None, math.nan])
+def test_counts_are_whole_and_above_zero(name: str, value: object) -> None:
+    line = refusal(**{name: value})
+    assert line.startswith(f"{name}={value!r}: it must be ")
+    assert "1 or more" in line
+
+
+def test_a_pace_is_whole() -> None:
+    assert refusal(local_steps=2.5) == "local_steps=2.5: it must be a whole number, 0 or more"
+
+
+def test_shards_and_regions_can_be_combined_within_reason() -> None:
+    options = Digest(shards=64, regions=64).options
+    assert options.shards * options.regions == MOST_STREAMS
+    line = refusal(shards=64, regions=65)
+    assert line == "shards=64 and regions=65 make 4160 streams: at most 4096 are allowed"
+
+
+@pytest.mark.parametrize("walk", ["tour", "random", "metropolis"])
+def test_every_walk_can_be_chosen(walk: str) -> None:
+    assert Digest(walk=walk).options.walk == walk
+
+
+def test_an_unknown_walk_suggests_the_nearest() -> None:
+    line = refusal(walk="metropolitan")
+    assert line.startswith("walk='metropolitan': it must be one of tour, random, metropolis")
+    assert line.endswith("did you mean 'metropolis'?")
+    assert "did you mean" not in refusal(walk="x")
+
+
+@pytest.mark.parametrize("name", ["drift_correction", "insecure"])
+def test_a_switch_is_on_or_off(name: str) -> None:
+    assert refusal(**{name: "no"}) == f"{name}='no': it must be True or False"
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])

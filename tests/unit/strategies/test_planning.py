@@ -2,56 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order
+from flwr_digest.core.config import StreamPlan
+from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order, ShardId, StreamId
 from flwr_digest.core.plan import Hello, Plan
+from flwr_digest.core.walk import Walk
 from flwr_digest.errors import ConfigError
 from flwr_digest.strategies.options import Options
-from flwr_digest.strategies.planning import (
-    FENCES_A_SESSION,
-    THE_STREAM,
-    check_hellos,
-    freshest,
-    make_plans,
-)
+from flwr_digest.strategies.planning import FENCES_A_SESSION, freshest, make_plans
+from flwr_digest.topology.regions import check_regions
 
 NODES = [NodeId(node) for node in (3, 5, 8, 2**63 + 1, 2**64 - 1)]
-FIRST = Order(NO_FENCE, 0)
+STREAM = StreamId(0)
 
 
-def hello(
-    node: int, *, order: Order = FIRST, generation: int = 0, address: str = "", slots: int = 0
-) -> Hello:
+def hello(node: int, *orders: Order, generation: int = 0, life: int = 1) -> Hello:
+    """Return a node's hello; with `orders` it keeps copies of streams 0, 1, …"""
     return Hello(
-        address=address or f"10.0.0.{node % 250}:7100",
+        address=f"10.0.0.{node % 250}:7100",
         certificate=f"certificate of {node}",
-        kept={THE_STREAM: order},
+        kept={StreamId(number): order for number, order in enumerate(orders)},
         generation=generation,
-        slots=slots,
+        life=life,
     )
+
+
+def order(generation: int, hop: int) -> Order:
+    return Order(Fence(generation, NODES[0]), hop)
 
 
 def hellos() -> dict[NodeId, Hello]:
     return {node: hello(node) for node in NODES}
 
 
-def options(topology: str = "ring", *, seed: int = 0, insecure: bool = False) -> Options:
-    return Options(
-        topology=topology, local_steps=4, session_seconds=None, insecure=insecure, seed=seed
-    )
+def options(topology: str = "ring", **changes: Any) -> Options:  # noqa: ANN401
+    chosen = {"local_steps": 4, "session_seconds": None, "insecure": False, "seed": 0, **changes}
+    return Options(topology=topology, **chosen)
 
 
 def plans(given: dict[NodeId, Hello], chosen: Options | None = None) -> dict[NodeId, Plan]:
     return make_plans(given, chosen or options(), "s-1", 60.0)
-
-
-def refusal(given: dict[NodeId, Hello]) -> str:
-    with pytest.raises(ConfigError) as caught:
-        check_hellos(given)
-    line = str(caught.value)
-    assert "\n" not in line
-    return line
 
 
 # --- plans --------------------------------------------------------------------------------------
@@ -95,30 +88,108 @@ def test_one_node_has_a_plan_of_its_own() -> None:
     (plan,) = plans({NODES[0]: hello(3)}).values()
     assert plan.topology == {NODES[0]: frozenset()}
     assert plan.peers == {}
-    assert plan.streams == {THE_STREAM: NODES[0]}
+    assert plan.streams == {
+        STREAM: StreamPlan(shard=ShardId(0), start=NODES[0], members=frozenset(NODES[:1]))
+    }
 
 
-def test_the_stream_starts_where_its_newest_copy_is() -> None:
-    given = hellos()
-    given[NODES[1]] = hello(5, order=Order(Fence(2, NODES[0]), 7))
-    given[NODES[3]] = hello(NODES[3], order=Order(Fence(2, NODES[0]), 8))
-    given[NODES[4]] = hello(NODES[4], order=Order(Fence(1, NODES[4]), 900))
-    assert freshest(given, seed=0) == NODES[3]
-    assert {plan.streams[THE_STREAM] for plan in plans(given).values()} == {NODES[3]}
+def test_a_plan_says_what_the_options_say() -> None:
+    given = options(shards=2, regions=2, drift_correction=True, walk="metropolis", seed=7)
+    for plan in plans(hellos(), given).values():
+        assert (plan.shards, len(plan.streams)) == (2, 4)
+        assert (plan.drift_correction, plan.walk, plan.seed) == (True, Walk.METROPOLIS, 7)
+        assert Plan.from_json(plan.to_json()) == plan
 
 
-def test_among_equals_the_seed_decides() -> None:
-    chosen = [freshest(hellos(), seed) for seed in range(30)]
+# --- streams: shards and regions ----------------------------------------------------------------
+
+
+def test_there_is_one_stream_for_each_shard_and_region() -> None:
+    plan = next(iter(plans(hellos(), options(shards=3, regions=2)).values()))
+    assert {s: stream.shard for s, stream in plan.streams.items()} == dict(
+        enumerate([0, 0, 1, 1, 2, 2])
+    )
+    members = [plan.streams[StreamId(number)].members for number in range(6)]
+    check_regions(dict(plan.topology.items()), members[:2])
+    assert members == members[:2] * 3
+    assert all(stream.start in stream.members for stream in plan.streams.values())
+
+
+def test_the_same_nodes_have_the_same_regions_in_every_session() -> None:
+    given = options(shards=2, regions=3, seed=4)
+    later = {node: hello(node, *[order(3, node % 7)] * 6, generation=3) for node in NODES}
+    before, after = (next(iter(plans(h, given).values())) for h in (hellos(), later))
+    for stream, plan in before.streams.items():
+        assert plan.members == after.streams[stream].members
+
+
+def test_in_the_first_session_the_starts_are_spread_over_the_nodes() -> None:
+    for seed in range(5):
+        plan = next(iter(plans(hellos(), options(shards=5, seed=seed)).values()))
+        assert {stream.start for stream in plan.streams.values()} == set(NODES)
+
+
+def test_the_seed_decides_where_a_stream_starts_first() -> None:
+    def start(given: dict[NodeId, Hello], seed: int) -> NodeId:
+        return next(iter(plans(given, options(seed=seed)).values())).streams[STREAM].start
+
+    chosen = [start(hellos(), seed) for seed in range(30)]
     assert len(set(chosen)) > 1
-    assert chosen == [freshest(dict(reversed(hellos().items())), seed) for seed in range(30)]
+    assert chosen == [start(dict(reversed(hellos().items())), seed) for seed in range(30)]
+
+
+def test_each_stream_starts_at_the_member_that_keeps_its_newest_copy() -> None:
+    given = {
+        node: hello(node, order(2, 7 + rank), order(2 + (rank == 1), 3), order(1, 900 - rank))
+        for rank, node in enumerate(NODES)
+    }
+    for plan in plans(given, options(shards=3)).values():
+        starts = [plan.streams[StreamId(number)].start for number in range(3)]
+        assert starts == [NODES[4], NODES[1], NODES[0]]
+
+
+def test_a_copy_elsewhere_does_not_count_for_a_region() -> None:
+    given = options(regions=2)
+    members = [
+        stream.members for stream in next(iter(plans(hellos(), given).values())).streams.values()
+    ]
+    stranger = min(set(NODES) - members[0])
+    keeper = max(members[0])
+    later = hellos() | {stranger: hello(stranger, order(9, 9)), keeper: hello(keeper, order(1, 1))}
+    assert next(iter(plans(later, given).values())).streams[STREAM].start == keeper
+
+
+def test_more_regions_than_the_nodes_can_have_are_refused() -> None:
+    with pytest.raises(ConfigError, match="regions=5: it must be 1 to 4"):
+        plans(hellos(), options(regions=5))
 
 
 def test_a_node_that_keeps_no_copy_is_never_the_start() -> None:
-    given = hellos()
-    for node in NODES[1:]:
-        given[node] = Hello(address=f"h:{node}", certificate="", kept={}, generation=0)
-    given[NODES[0]] = hello(3, order=Order(NO_FENCE, 1))
-    assert freshest(given, seed=5) == NODES[0]
+    given = hellos() | {NODES[0]: hello(3, Order(NO_FENCE, 1))}
+    assert next(iter(plans(given, options(seed=5)).values())).streams[STREAM].start == NODES[0]
+
+
+# --- who keeps the newest -----------------------------------------------------------------------
+
+
+def test_the_freshest_keeps_the_newest_copy_of_the_most_streams() -> None:
+    given = {
+        NODES[0]: hello(3, order(2, 7), order(2, 1), order(2, 1)),
+        NODES[1]: hello(5, order(1, 7), order(3, 1), order(2, 2)),
+        NODES[2]: hello(8, order(2, 6), order(2, 900), order(2, 1)),
+        NODES[3]: hello(NODES[3]),
+    }
+    assert freshest(given, seed=0) == NODES[1]
+
+
+def test_among_equals_the_seed_decides() -> None:
+    for given in (hellos(), {node: hello(node, order(2, 7)) for node in NODES}):
+        chosen = [freshest(given, seed) for seed in range(30)]
+        assert len(set(chosen)) > 1
+        assert chosen == [freshest(dict(reversed(given.items())), seed) for seed in range(30)]
+
+
+# --- generations and lives ----------------------------------------------------------------------
 
 
 def test_the_generation_is_the_highest_that_anyone_has_seen() -> None:
@@ -137,44 +208,8 @@ def test_every_session_starts_above_all_fences_of_earlier_ones() -> None:
     assert generations == [0, FENCES_A_SESSION, 2 * FENCES_A_SESSION]
 
 
-# --- who cannot be together ---------------------------------------------------------------------
-
-
-def test_nodes_that_can_reach_each_other_pass() -> None:
-    check_hellos(hellos())
-    check_hellos({node: hello(node, address=f"unix:/run/{node}") for node in NODES})
-    check_hellos({node: hello(node, address=f"127.0.0.1:{7000 + node}") for node in NODES[:3]})
-    check_hellos({NODES[0]: hello(3, address="localhost:7100")})
-
-
-def test_two_nodes_with_one_address_are_both_named() -> None:
-    given = hellos()
-    given[NODES[2]] = hello(8, address=given[NODES[1]].address)
-    line = refusal(given)
-    assert f"nodes {NODES[1]} and {NODES[2]} both say" in line
-    assert "give each its own digest-address" in line
-
-
-@pytest.mark.parametrize("local", ["127.0.0.1:7100", "localhost:7100", "[::1]:7100", "unix:/run/s"])
-def test_a_local_address_among_others_is_told_to_advertise(local: str) -> None:
-    given = hellos()
-    given[NODES[3]] = hello(NODES[3], address=local)
-    line = refusal(given)
-    assert f"node {NODES[3]} says to dial it at {local}" in line
-    assert 'digest-advertise="HOST:PORT"' in line
-
-
-def test_too_few_slots_name_the_command_that_gives_enough() -> None:
-    given = hellos()
-    given[NODES[0]] = hello(3, slots=2)
-    line = refusal(given)
-    assert "runs 2 of 5 nodes at once" in line
-    assert (
-        '--federation-config "num-supernodes=5 client-resources-num-cpus=1 init-args-num-cpus=5"'
-        in line
-    )
-
-
-def test_enough_slots_are_enough_and_none_are_no_limit() -> None:
-    check_hellos({node: hello(node, slots=5) for node in NODES})
-    check_hellos({node: hello(node, slots=0) for node in NODES})
+def test_each_plan_is_for_the_life_that_the_broker_knows() -> None:
+    given = {node: hello(node, life=10 + rank) for rank, node in enumerate(NODES)}
+    assert [plan.life for plan in plans(given).values()] == [10, 11, 12, 13, 14]
+    known = make_plans(given, options(), "s", 60.0, lives={NODES[1]: 3})
+    assert [plan.life for plan in known.values()] == [10, 3, 12, 13, 14]

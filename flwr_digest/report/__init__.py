@@ -1,0 +1,1 @@
+"""Results for the eye: charts of simulated runs."""
