@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 def attach(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Share a model in training with the streams of the DIGEST run; else do nothing.
 
-    Call it once in the train handler, after the arrays are loaded into the model and the optimizer
-    is made, before the first optimizer step. From then on each ``optimizer.step()`` is one local
-    step; between two steps the model takes in what a stream has brought. The loop itself, the
-    optimizer and its state stay the user's.
+    Call it once in the train handler, as the last thing before training: after the data and the
+    arrays are loaded and the optimizer is made. It waits until the neighbors have come as far. From
+    then on each ``optimizer.step()`` is one local step; between two steps the model takes in what a
+    stream has brought. The loop itself, the optimizer and its state stay the user's.
 
     Parameters
     ----------

@@ -16,7 +16,8 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
 
 from flwr_digest.clients.endpoint import endpoint_of
-from flwr_digest.clients.record import THE_STREAM, NodeRecord, first_record, to_arrays
+from flwr_digest.clients.record import NodeRecord, first_record, to_arrays
+from flwr_digest.clients.sessions import states_for, streams_model
 from flwr_digest.clients.simulation import lift_node_limit, slots
 from flwr_digest.clients.store import NodeStore
 from flwr_digest.core.ids import NodeId
@@ -87,7 +88,8 @@ def _introduce(context: Context, memory: NodeRecord, store: NodeStore, *, insecu
         address=endpoint.advertise,
         certificate=certificate,
         kept={stream: state.kept.order for stream, state in memory.states.items()},
-        generation=max(state.highest.generation for state in memory.states.values()),
+        generation=max((s.highest.generation for s in memory.states.values()), default=0),
+        life=0 if store.session_open else memory.life,
         slots=slots(),
     )
 
@@ -105,11 +107,15 @@ def _train(
     plan = Plan.from_json(str(record[Key.PLAN]))
     identity = None if plan.insecure else store.load_identity()
     listen = endpoint_of(context).listen
-    memory = store.begin_session(new_life())
+    me = NodeId(context.node_id)
+    memory = store.recall(new_life())
+    states = states_for(memory, plan, me)
+    store.begin_session()
     participation = Participation(
-        node_id=NodeId(context.node_id),
+        node_id=me,
         plan=plan,
         record=memory,
+        states=states,
         identity=identity,
         listen=listen,
     )
@@ -138,9 +144,9 @@ def _evaluate(
 
 
 def _collect(message: Message, record: ConfigRecord, store: NodeStore) -> Message:
-    """Send the model of the stream's last copy here."""
+    """Send the model that the streams' last copies here make together."""
     memory = _memory(store)
-    arrays = to_arrays(memory, memory.states[THE_STREAM].kept.model)
+    arrays = to_arrays(memory, streams_model(memory))
     content = RecordDict(
         {str(record[Key.ARRAYS]): arrays, RECORD: ConfigRecord({Key.PHASE.value: Phase.COLLECT})}
     )

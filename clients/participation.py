@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -10,8 +11,10 @@ import numpy as np
 
 from flwr_digest.clients.active import current
 from flwr_digest.clients.record import NodeRecord
-from flwr_digest.core.ids import NodeId
+from flwr_digest.clients.sessions import cut_of
+from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.core.plan import Plan
+from flwr_digest.core.state import StationState
 from flwr_digest.errors import ConfigError
 from flwr_digest.learning.flat import FlatModel
 from flwr_digest.learning.handoff import Handoff
@@ -39,6 +42,8 @@ class Participation:
         This node's plan.
     record : NodeRecord
         What the node remembers of the run.
+    states : mapping of StreamId to StationState
+        What of it the streams need, from `states_for`.
     identity : Identity or None
         Key and certificate; None only with `plan.insecure`.
     listen : str
@@ -51,25 +56,26 @@ class Participation:
         node_id: NodeId,
         plan: Plan,
         record: NodeRecord,
+        states: Mapping[StreamId, StationState],
         identity: Identity | None,
         listen: str,
     ) -> None:
-        self._record = record
+        self._record = replace(record, cut=cut_of(plan))
         self._handoff = Handoff()
         self._flat: FlatModel | None = None
         self._hooks: StepHooks | None = None
+        self._joined = False
         self._session = Session(
             node_id=node_id,
             plan=plan,
             layout=record.layout,
             identity=identity,
             listen=listen,
-            states=record.states,
+            states=states,
             trainer=self._handoff,
         )
 
     def __enter__(self) -> Participation:
-        self._session.__enter__()
         self._token = current.set(self)
         return self
 
@@ -83,11 +89,15 @@ class Participation:
         self._handoff.leave_step()
         if self._hooks is not None:
             self._hooks.remove()
-        self._session.__exit__(kind, error, trace)
+        if self._joined:
+            self._session.__exit__(kind, error, trace)
         self._handoff.settle()
 
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Share a model in training with the streams, and wait until the neighbors are there.
+
+        The session begins only here, not with the handler: a stream must not wait at a node that
+        still loads its data, and nodes that are linked are ready to train together.
 
         Raises
         ------
@@ -107,9 +117,11 @@ class Participation:
                 "attach() found other values in the model than the message brought: "
                 "load the arrays into the model first, then attach, then train"
             )
+        self._session.__enter__()
+        self._joined = True
         self._hooks = StepHooks(model, optimizer, self._handoff)
         self._flat = flat
-        self._handoff.bind(flat.vector, flat.repair)
+        self._handoff.bind(flat.vector, flat.repair, flat.echoes)
         self._session.await_neighbors(JOIN_SECONDS)
 
     def finish(self) -> None:

@@ -9,12 +9,36 @@ import numpy as np
 import numpy.typing as npt
 from flwr.app import Array, ArrayRecord
 
-from flwr_digest.core.ids import StreamId
+from flwr_digest.core.ids import NodeId, ShardId, StreamId
 from flwr_digest.core.layout import Entry, Layout
-from flwr_digest.core.state import StationState, first_state
+from flwr_digest.core.state import StationState
 from flwr_digest.errors import ConfigError
 
-THE_STREAM = StreamId(0)  # single-stream: it carries the whole vector
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Into what a plan cuts the model and the nodes: one stream for each shard and region.
+
+    Attributes
+    ----------
+    shards : int
+        How many slices of the model.
+    regions : tuple of frozenset of NodeId
+        The members of each region. Empty: one region, of all nodes, whoever they are.
+    """
+
+    shards: int
+    regions: tuple[frozenset[NodeId], ...] = ()
+
+    def shard_of(self, stream_id: StreamId) -> ShardId:
+        """Return which shard a stream carries."""
+        return ShardId(stream_id // max(1, len(self.regions)))
+
+    def __str__(self) -> str:
+        if not self.regions:
+            return f"{self.shards} shards in 1 region"
+        sizes = "+".join(str(len(region)) for region in self.regions)
+        return f"{self.shards} shards in {len(self.regions)} regions of {sizes} nodes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +55,21 @@ class NodeRecord:
         Names of all arrays in the order in which the user gave them.
     rest : mapping of str to array
         The arrays that do not travel (integers), as the user gave them.
+    life : int
+        Under which life it opens accounts, or has opened them.
+    cut : Cut or None
+        Into what the last session's plan cut model and nodes; None before the first session.
     states : mapping of StreamId to StationState
-        The accounts, and the last copy of each stream here.
+        For each stream that visits this node, the account and the last copy here; empty before the
+        first session.
     """
 
     layout: Layout
     model: npt.NDArray[np.float32]
     order: tuple[str, ...]
     rest: Mapping[str, npt.NDArray[np.generic]]
+    life: int
+    cut: Cut | None
     states: Mapping[StreamId, StationState]
 
 
@@ -64,7 +95,9 @@ def first_record(arrays: ArrayRecord, life: int) -> NodeRecord:
         model=model,
         order=tuple(values),
         rest={name: value for name, value in values.items() if name not in floats},
-        states={THE_STREAM: first_state(THE_STREAM, model, life)},
+        life=life,
+        cut=None,
+        states={},
     )
 
 

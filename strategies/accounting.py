@@ -10,6 +10,21 @@ from flwr.app import MetricRecord, RecordDict
 
 from flwr_digest.core.plan import RECORD, Key
 
+SENT = ("payload_bytes_sent", "control_bytes_sent")
+COUNTED = {
+    "hops_sent": "digest-hops",
+    "visits": "digest-visits",
+    "resends": "digest-resends",
+    "reroutes": "digest-reroutes",
+    "reissues": "digest-reissues",
+    "replacements": "digest-replacements",
+    "stale_drops": "digest-stale-drops",
+    "forfeited_steps": "digest-forfeited-steps",
+    "unshared_steps": "digest-unshared-steps",
+    "corrections_off": "digest-corrections-off",
+}
+"""The nodes' counters, and the metrics that they become."""
+
 
 def model_bytes(content: RecordDict) -> int:
     """Return the bytes of all arrays in a message or reply."""
@@ -29,7 +44,7 @@ class ServerTraffic:
     training_bytes : int
         In the messages and replies of training and evaluation. DIGEST's promise: zero.
     on_request_bytes : int
-        The stream's model, for `evaluate_fn` and for `Result.arrays`.
+        The streams' model, for `evaluate_fn` and for `Result.arrays`.
     """
 
     handout_bytes: int = 0
@@ -55,7 +70,15 @@ class RoundReport:
     unreached: dict[str, dict[str, str]]
     endings: dict[str, str]
 
-    def broken_links(self) -> list[str]:
+    def warnings(self) -> list[str]:
+        """Return a line for each thing that the user should know of."""
+        off = self.totals.get("corrections_off", 0)
+        if not off:
+            return self._broken_links()
+        line = f"drift correction kept growing at {off} nodes and is off there: learn more slowly"
+        return [line, *self._broken_links()]
+
+    def _broken_links(self) -> list[str]:
         """Return a line for each node that neighbors never linked with, and what they found."""
         found: dict[str, list[str]] = {}
         for node, peers in self.unreached.items():
@@ -68,20 +91,16 @@ class RoundReport:
 
     def to_metrics(self, server: ServerTraffic) -> MetricRecord:
         """Return the round in figures, as Flower metrics."""
-        total = self.totals.get
-        payload, control = total("payload_bytes_sent", 0), total("control_bytes_sent", 0)
+        payload, control = (self.totals.get(name, 0) for name in SENT)
+        metrics: dict[str, int | float | list[int] | list[float]] = {
+            "digest-bytes-between-nodes": payload + control,
+            "digest-payload-bytes": payload,
+            "digest-control-bytes": control,
+        }
+        metrics |= {name: self.totals.get(counter, 0) for counter, name in COUNTED.items()}
         return MetricRecord(
             {
-                "digest-bytes-between-nodes": payload + control,
-                "digest-payload-bytes": payload,
-                "digest-control-bytes": control,
-                "digest-hops": total("hops_sent", 0),
-                "digest-visits": total("visits", 0),
-                "digest-resends": total("resends", 0),
-                "digest-reroutes": total("reroutes", 0),
-                "digest-reissues": total("reissues", 0),
-                "digest-forfeited-steps": total("forfeited_steps", 0),
-                "digest-unshared-steps": total("unshared_steps", 0),
+                **metrics,
                 "digest-broken-links": sum(map(len, self.unreached.values())),
                 "digest-server-training-bytes": server.training_bytes,
                 "digest-server-handout-bytes": server.handout_bytes,

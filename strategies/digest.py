@@ -21,9 +21,11 @@ from flwr_digest.core.ids import NodeId
 from flwr_digest.core.plan import RECORD, Hello, Key, Phase
 from flwr_digest.errors import ConfigError
 from flwr_digest.strategies.accounting import ServerTraffic, add_up, model_bytes
+from flwr_digest.strategies.checks import check_hellos, check_members, check_shards
 from flwr_digest.strategies.options import Options
-from flwr_digest.strategies.planning import check_hellos, freshest, make_plans
+from flwr_digest.strategies.planning import freshest, make_plans
 from flwr_digest.strategies.replies import Replies, read_hellos, sort_replies
+from flwr_digest.strategies.roster import Roster
 
 REPLY_IN_TIME = 0.9
 """Share of a round's timeout that a session may take: a guess; the rest is for the reply."""
@@ -33,21 +35,35 @@ class Digest(FedAvg):
     """DIGEST as a Flower strategy: nodes learn from streams that they pass on among themselves.
 
     Takes what `FedAvg` takes and is used as `FedAvg` is. It tells the nodes who their neighbors
-    are and where the stream starts; models then go from node to node and never through here,
-    but for the initial hand-out and, when `evaluate_fn` or the final `Result.arrays` want it, one
-    copy of the stream's model.
+    are and where streams start; models then go from node to node and never through here, but for
+    the initial hand-out and, when `evaluate_fn` or the final `Result.arrays` want it, one copy of
+    the model that the streams carry.
 
     Parameters
     ----------
     *args, **kwargs
         As for `flwr.serverapp.strategy.FedAvg`.
     topology : str, default "small-world"
-        "ring", "small-world" or "complete". Small-world, as in the measurements of DIGEST here:
-        short ways at few links.
+        "ring", "small-world", "complete" and others, see `flwr_digest.topology`; or "file:PATH".
+        Small-world, as in the measurements of DIGEST here: short ways at few links.
     local_steps : int, default 20
-        The pace H: how many local steps a node makes before it lets the stream go on; fewer are
+        The pace H: how many local steps a node makes before it lets a stream go on; fewer are
         fresher, and cost more bytes; 0: as fast as the links allow. 20: measured on digits, see
         the README.
+    shards : int, default 1
+        Into how many slices the model is cut, each a stream of its own: hops take less time, and
+        several are under way at once. 1: DIGEST as published, with one stream.
+    regions : int, default 1
+        Into how many regions the nodes are divided, each with streams of its own; news passes on
+        at the nodes that two regions share. More than 1 needs the same nodes in every session. 1:
+        shards give more for the same bytes (measured).
+    drift_correction : bool, default False
+        Whether streams carry the nodes' gradients, too, so that nodes with different data do not
+        drift apart. Off: it doubles the bytes, and needs SGD (with momentum, if you like).
+    walk : str, default "tour"
+        How streams choose their way: "tour" visits each node once before any a second time;
+        "random" goes to any neighbor; "metropolis" likewise, but visits all nodes equally often. A
+        tour: no node waits longer than it must.
     session_seconds : float, optional
         Longest time, in seconds, that a node stays in one round; then it leaves, whatever it still
         waits for. By default nine tenths of `start`'s timeout, so that its reply comes in time.
@@ -55,7 +71,7 @@ class Digest(FedAvg):
         Plaintext between the nodes. Otherwise mutual TLS with certificates of this round, which
         the nodes make themselves; there is no falling back from one to the other.
     seed : int, default 0
-        Decides topology, start node and ties of the tours.
+        Decides topology, regions, start nodes and ties of the tours.
 
     Raises
     ------
@@ -73,6 +89,10 @@ class Digest(FedAvg):
         *args: Any,  # noqa: ANN401 (FedAvg's own, whichever its version has)
         topology: str = "small-world",
         local_steps: int = 20,
+        shards: int = 1,
+        regions: int = 1,
+        drift_correction: bool = False,
+        walk: str = "tour",
         session_seconds: float | None = None,
         insecure: bool = False,
         seed: int = 0,
@@ -82,13 +102,16 @@ class Digest(FedAvg):
         self.options = Options(
             topology=topology,
             local_steps=local_steps,
+            shards=shards,
+            regions=regions,
+            drift_correction=drift_correction,
+            walk=walk,
             session_seconds=session_seconds,
             insecure=insecure,
             seed=seed,
         )
         self.traffic = ServerTraffic()
-        self._hellos: dict[NodeId, Hello] = {}  # of the nodes that are ready for a session
-        self._with_model: set[NodeId] = set()
+        self._roster = Roster()
         self._grid: Grid | None = None
         self._timeout_seconds = 3600.0
         self._rounds_that_want_arrays: Callable[[int], bool] = lambda server_round: True
@@ -100,7 +123,10 @@ class Digest(FedAvg):
         options = self.options
         log(INFO, "\t└──> DIGEST: the ServerApp brokers, models go from node to node")
         log(INFO, "\t\t├── Topology: %s (seed %d)", options.topology, options.seed)
-        log(INFO, "\t\t├── Pace: %d local steps", options.local_steps)
+        log(INFO, "\t\t├── Pace: %d local steps, walk: %s", options.local_steps, options.walk)
+        log(INFO, "\t\t├── Streams: %d shards x %d regions", options.shards, options.regions)
+        corrected = "on" if options.drift_correction else "off"
+        log(INFO, "\t\t├── Drift correction: %s", corrected)
         if options.insecure:
             log(WARNING, "\t\t└── Links: PLAINTEXT, because of insecure=True")
         else:
@@ -116,7 +142,15 @@ class Digest(FedAvg):
         evaluate_config: ConfigRecord | None = None,
         evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
     ) -> Result:
-        """Run `num_rounds` sessions; as `FedAvg.start`, with the same kind of `Result`."""
+        """Run `num_rounds` sessions; as `FedAvg.start`, with the same kind of `Result`.
+
+        Raises
+        ------
+        ConfigError
+            The model cannot be cut into so many shards, too few nodes can take part, or they cannot
+            be in one session together.
+        """
+        check_shards(initial_arrays, self.options.shards)
         self._timeout_seconds = timeout
         self._rounds_that_want_arrays = lambda server_round: (
             evaluate_fn is not None or server_round == num_rounds
@@ -141,7 +175,8 @@ class Digest(FedAvg):
         check_hellos(members)
         session = f"{server_round}-{secrets.token_hex(8)}"
         seconds = self.options.session_seconds or self._timeout_seconds * REPLY_IN_TIME
-        plans = make_plans(members, self.options, session, seconds, server_round - 1)
+        lives = self._roster.lives
+        plans = make_plans(members, self.options, session, seconds, server_round - 1, lives)
         config["server-round"] = server_round
         self._sent = [
             self._message(
@@ -152,20 +187,20 @@ class Digest(FedAvg):
             )
             for node, plan in plans.items()
         ]
-        links = sum(map(len, plans[next(iter(plans))].topology.values())) // 2
-        log(INFO, "configure_train: %d nodes, %d links, no model", len(plans), links)
-        for node in plans:
-            del self._hellos[node]  # each is good for one session
+        self._roster.send_off(plans.keys())
+        one = plans[next(iter(plans))]
+        links = sum(map(len, one.topology.values())) // 2
+        shown = (len(plans), links, len(one.streams))
+        log(INFO, "configure_train: %d nodes, %d links, %d streams, no model", *shown)
         self._count_training(message.content for message in self._sent)
         return self._sent
 
     def _with_keeper(self, nodes: Iterable[NodeId], grid: Grid) -> list[NodeId]:
-        """Return the nodes, and with them one that keeps the newest copy of the stream.
+        """Return the nodes, and with them one that keeps the newest copies of the streams.
 
-        Without it, a session of nodes that were not in the last one would start from an older copy.
+        Without it, a session of nodes that were not in the last one would start from older copies.
         """
-        there = set(map(NodeId, grid.get_node_ids()))
-        keepers = {node: hello for node, hello in self._hellos.items() if node in there}
+        keepers = self._roster.among(map(NodeId, grid.get_node_ids()))
         chosen = set(nodes)
         if keepers:
             chosen.add(freshest(keepers, self.options.seed))
@@ -177,7 +212,8 @@ class Digest(FedAvg):
         Raises
         ------
         ConfigError
-            Fewer than `min_train_nodes` can; names the others with their reasons.
+            Fewer than `min_train_nodes` can, or, with regions, others than before; names those
+            that cannot with their reasons.
         """
         fields: dict[Key, str | bool] = {
             Key.PHASE: Phase.HELLO,
@@ -186,44 +222,40 @@ class Digest(FedAvg):
         sent = [
             self._message(node, MessageType.TRAIN, fields, {self.arrayrecord_key: arrays})
             for node in nodes
-            if node not in self._hellos
+            if node not in self._roster.ready
         ]
         self.traffic.handout_bytes += sum(model_bytes(message.content) for message in sent)
-        replies = self._ask(sent)
-        failed = self._take_hellos(replies)
+        hellos, failed = read_hellos(self._ask(sent))
+        self._roster.introduce(hellos)
         for node, why in failed.items():
             log(ERROR, "node %d cannot take part: %s", node, why)
-        members = {node: self._hellos[node] for node in nodes if node in self._hellos}
+        members = self._roster.among(nodes)
         if len(members) < max(self.min_train_nodes, 1):
             reasons = "; ".join(f"node {node}: {why}" for node, why in failed.items())
             raise ConfigError(
                 f"only {len(members)} nodes can take part, and min_train_nodes="
                 f"{self.min_train_nodes}; {reasons}"
             )
+        if self.options.regions > 1 and self._roster.members:
+            check_members(self._roster.members, members, failed)
         return members
-
-    def _take_hellos(self, replies: Replies) -> dict[NodeId, str]:
-        """Note the hellos in replies; return why there is none from other nodes."""
-        hellos, failed = read_hellos(replies)
-        self._hellos |= hellos
-        self._with_model |= set(hellos)
-        return failed
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Add up the nodes' metrics; fetch the stream's model if someone wants it."""
+        """Add up the nodes' metrics; fetch the streams' model if someone wants it."""
         sorted_replies = sort_replies(self._sent, replies)
         contents = sorted_replies.content
         self._count_training(contents.values())
-        failed = self._take_hellos(sorted_replies)
+        hellos, failed = read_hellos(sorted_replies)
+        self._roster.return_from_session(hellos)
         log(INFO, "aggregate_train: %d results, %d failures", len(contents), len(failed))
         for node, why in failed.items():
             log(ERROR, "\t> node %d failed: %s", node, why)
         if not contents:
             return None, None
         report = add_up(contents.items())
-        for line in report.broken_links():
+        for line in report.warnings():
             log(WARNING, "\t> %s", line)
         arrays = self._collect() if self._rounds_that_want_arrays(server_round) else None
         metrics = self._user_metrics(list(contents.values()))
@@ -245,8 +277,12 @@ class Digest(FedAvg):
         return self.train_metrics_aggr_fn(bare, self.weighted_by_key)
 
     def _collect(self) -> ArrayRecord | None:
-        """Fetch the model of the newest copy of the stream from a node that keeps it."""
-        keepers = dict(self._hellos)
+        """Fetch the streams' model, all shards of it, from one node that keeps the newest copies.
+
+        All nodes of a session that has closed keep the same. Of one that was cut off, a node sends
+        what it has: copies of different streams are then of different ages.
+        """
+        keepers = dict(self._roster.ready)
         while keepers:
             node = freshest(keepers, self.options.seed)
             fields: dict[Key, str | bool] = {Key.PHASE: Phase.COLLECT}
@@ -255,7 +291,7 @@ class Digest(FedAvg):
                 self.traffic.on_request_bytes += model_bytes(content)
                 return content.array_records[self.arrayrecord_key]
             log(
-                ERROR, "\t> node %d did not send the stream's model: %s", node, replies.failed[node]
+                ERROR, "\t> node %d did not send the streams' model: %s", node, replies.failed[node]
             )
             del keepers[node]
         return None
@@ -268,7 +304,7 @@ class Digest(FedAvg):
         """Ask nodes to evaluate their own freshest models; none is sent."""
         if self.fraction_evaluate == 0.0:
             return []
-        nodes = sorted(self._with_model & set(map(NodeId, grid.get_node_ids())))
+        nodes = sorted(self._roster.with_model & set(map(NodeId, grid.get_node_ids())))
         wanted = max(int(len(nodes) * self.fraction_evaluate), self.min_evaluate_nodes)
         chosen = random.Random(f"{self.options.seed}-{server_round}").sample(
             nodes, min(wanted, len(nodes))

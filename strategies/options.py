@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from difflib import get_close_matches
 
+from flwr_digest.core.walk import Walk
 from flwr_digest.errors import ConfigError
 from flwr_digest.topology.graphs import check_topology_name
+
+MOST_STREAMS = 4096
+"""Shards times regions. A guess: with more, naming them all takes longer than sending models."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +25,20 @@ class Options:
     local_steps : int
         The pace H: local steps that a node makes between two departures of a stream. 0: as fast
         as the links allow.
+    shards : int
+        Into how many slices the model is cut, each with streams of its own.
+    regions : int
+        Into how many regions the nodes are divided, each with streams of its own.
+    drift_correction : bool
+        Whether streams carry gradient rates, too.
+    walk : str
+        How streams choose their way: a value of `flwr_digest.core.walk.Walk`.
     session_seconds : float or None
         Longest time a node stays in one round, in seconds; None: the broker's choice.
     insecure : bool
         Plaintext between nodes instead of mutual TLS.
     seed : int
-        Decides the topology's random links, the start node and the tours' ties.
+        Decides the topology's random links, the regions, the start nodes and the tours' ties.
 
     Raises
     ------
@@ -38,11 +51,40 @@ class Options:
     session_seconds: float | None
     insecure: bool
     seed: int
+    shards: int = 1
+    regions: int = 1
+    drift_correction: bool = False
+    walk: str = Walk.TOUR.value
 
     def __post_init__(self) -> None:
         check_topology_name(self.topology)
-        if self.local_steps < 0:
-            raise ConfigError(f"local_steps={self.local_steps}: it must be 0 or more")
+        _check_whole("local_steps", self.local_steps, least=0)
+        _check_whole("shards", self.shards, least=1)
+        _check_whole("regions", self.regions, least=1)
+        if self.shards * self.regions > MOST_STREAMS:
+            raise ConfigError(
+                f"shards={self.shards} and regions={self.regions} make "
+                f"{self.shards * self.regions} streams: at most {MOST_STREAMS} are allowed"
+            )
+        _check_walk(self.walk)
+        for name in ("drift_correction", "insecure"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name}={getattr(self, name)!r}: it must be True or False")
         seconds = self.session_seconds
         if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
             raise ConfigError(f"session_seconds={seconds}: it must be a number above 0")
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"{name}={value!r}: it must be a whole number, {least} or more")
+    if value < least:
+        raise ConfigError(f"{name}={value}: it must be {least} or more")
+
+
+def _check_walk(name: str) -> None:
+    names = [walk.value for walk in Walk]
+    if name not in names:
+        near = get_close_matches(str(name), names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"walk={name!r}: it must be one of {', '.join(names)}{hint}")

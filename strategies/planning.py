@@ -4,53 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flwr_digest.core.address import is_local
+from flwr_digest.core.config import StreamPlan
 from flwr_digest.core.draw import draw
-from flwr_digest.core.ids import NO_FENCE, NodeId, Order, StreamId
+from flwr_digest.core.ids import NO_FENCE, NodeId, Order, ShardId, StreamId
 from flwr_digest.core.plan import Hello, Peer, Plan
-from flwr_digest.errors import ConfigError
+from flwr_digest.core.walk import Walk
 from flwr_digest.strategies.options import Options
 from flwr_digest.topology import build_topology
+from flwr_digest.topology.regions import split_into_regions
+from flwr_digest.topology.starts import start_nodes
 
-THE_STREAM = StreamId(0)  # single-stream: it carries the whole model
 FENCES_A_SESSION = 4096  # a guess: a session that raises as many has lost its stream every second
-
-
-def check_hellos(hellos: Mapping[NodeId, Hello]) -> None:
-    """Check that these nodes can be in one session together.
-
-    Raises
-    ------
-    ConfigError
-        The engine cannot run them all at once, two share an address, or some can only be dialled
-        from their own machine and others are elsewhere.
-    """
-    _check_slots(hellos)
-    by_address: dict[str, NodeId] = {}
-    for node, hello in hellos.items():
-        other = by_address.setdefault(hello.address, node)
-        if other != node:
-            raise ConfigError(
-                f"nodes {other} and {node} both say that they listen at {hello.address}: "
-                "give each its own digest-address"
-            )
-    local = sorted(node for node, hello in hellos.items() if is_local(hello.address))
-    if local and len(local) < len(hellos):
-        raise ConfigError(
-            f"node {local[0]} says to dial it at {hellos[local[0]].address}, which only its own "
-            'machine can; set digest-advertise="HOST:PORT" in its node-config'
-        )
-
-
-def _check_slots(hellos: Mapping[NodeId, Hello]) -> None:
-    slots = min((hello.slots for hello in hellos.values() if hello.slots), default=0)
-    if slots and slots < len(hellos):
-        raise ConfigError(
-            f"the simulation engine runs {slots} of {len(hellos)} nodes at once, and the nodes of "
-            "a DIGEST session talk to each other: run it with --federation-config "
-            f'"num-supernodes={len(hellos)} client-resources-num-cpus=1 '
-            f'init-args-num-cpus={len(hellos)}"'
-        )
+NOTHING_KEPT = Order(NO_FENCE, 0)
 
 
 def make_plans(
@@ -59,6 +24,7 @@ def make_plans(
     session: str,
     session_seconds: float,
     earlier_sessions: int = 0,
+    lives: Mapping[NodeId, int] | None = None,
 ) -> dict[NodeId, Plan]:
     """Return each node's plan.
 
@@ -75,14 +41,20 @@ def make_plans(
     earlier_sessions : int
         How many sessions this run had before. Streams start above every fence of theirs, also
         above those that a node has raised which was never heard of again.
+    lives : mapping of NodeId to int, optional
+        The lives of the nodes' accounts as the broker knows them. By default those of the hellos.
+
+    Raises
+    ------
+    ConfigError
+        So many nodes cannot have this topology, or cannot be divided into so many regions.
     """
-    topology = {
-        NodeId(node): frozenset(map(NodeId, near))
-        for node, near in build_topology(options.topology, list(hellos), options.seed).items()
-    }
-    streams = {THE_STREAM: freshest(hellos, options.seed)}
+    graph = build_topology(options.topology, list(hellos), options.seed)
+    topology = {NodeId(node): frozenset(map(NodeId, near)) for node, near in graph.items()}
+    streams = plan_streams(graph, hellos, options)
     reported = max(hello.generation for hello in hellos.values())
     generation = max(reported, earlier_sessions * FENCES_A_SESSION)
+    known_lives = {node: hello.life for node, hello in hellos.items()} | dict(lives or {})
     return {
         node: Plan(
             session=session,
@@ -94,6 +66,9 @@ def make_plans(
             streams=streams,
             weight=1 / len(hellos),
             local_steps=options.local_steps,
+            drift_correction=options.drift_correction,
+            walk=Walk(options.walk),
+            life=known_lives[node],
             seed=options.seed,
             generation=generation,
             session_seconds=session_seconds,
@@ -103,9 +78,61 @@ def make_plans(
     }
 
 
-def freshest(hellos: Mapping[NodeId, Hello], seed: int) -> NodeId:
-    """Return a node that keeps the newest copy of the stream; of several, a seeded choice."""
-    never = Order(NO_FENCE, 0)
-    orders = {node: hello.kept.get(THE_STREAM, never) for node, hello in hellos.items()}
+def plan_streams(
+    topology: Mapping[int, frozenset[int]], hellos: Mapping[NodeId, Hello], options: Options
+) -> dict[StreamId, StreamPlan]:
+    """Return one stream for each shard and region; stream ``shard * regions + region``.
+
+    The same nodes, options and seed make the same regions in every session. A stream starts at
+    the member that keeps its newest copy; as long as there is none, the starts are spread evenly.
+
+    Raises
+    ------
+    ConfigError
+        More regions than the nodes can be divided into.
+    """
+    regions = [
+        frozenset(map(NodeId, region))
+        for region in split_into_regions(topology, options.regions, options.seed)
+    ]
+    members = regions * options.shards
+    spread = map(NodeId, start_nodes(members, options.seed))
+    return {
+        StreamId(number): StreamPlan(
+            shard=ShardId(number // len(regions)),
+            start=_start(StreamId(number), region, first, hellos, options.seed),
+            members=region,
+        )
+        for number, (region, first) in enumerate(zip(members, spread, strict=True))
+    }
+
+
+def _start(
+    stream_id: StreamId,
+    members: frozenset[NodeId],
+    first: NodeId,
+    hellos: Mapping[NodeId, Hello],
+    seed: int,
+) -> NodeId:
+    """Return where a stream starts: `first`, unless another member keeps a newer copy of it."""
+    orders = {node: hellos[node].kept.get(stream_id, NOTHING_KEPT) for node in members}
     newest = max(orders.values())
-    return draw(sorted(node for node, order in orders.items() if order == newest), seed)
+    keepers = sorted(node for node, order in orders.items() if order == newest)
+    return first if first in keepers else draw(keepers, seed, stream_id)
+
+
+def freshest(hellos: Mapping[NodeId, Hello], seed: int) -> NodeId:
+    """Return the node that keeps the newest copy of the most streams; of several, a seeded choice.
+
+    After a session that has closed, every node that was in it keeps the final model; the others
+    keep older copies. After one that was cut off, streams differ in who has seen them last.
+    """
+    streams = sorted({stream for hello in hellos.values() for stream in hello.kept})
+    counts = dict.fromkeys(sorted(hellos), 0)
+    for stream in streams:
+        orders = {node: hello.kept.get(stream, NOTHING_KEPT) for node, hello in hellos.items()}
+        newest = max(orders.values())
+        for node, order in orders.items():
+            counts[node] += order == newest
+    most = max(counts.values())
+    return draw([node for node, count in counts.items() if count == most], seed)

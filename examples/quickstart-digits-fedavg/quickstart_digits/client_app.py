@@ -18,9 +18,9 @@ app = ClientApp()
 def train_handler(message: Message, context: Context) -> Message:
     """Train the model that came with the message on this node's own samples."""
     config = message.content.config_records["config"]
+    samples, _ = _data(context)
     model = _model(message)
     optimizer = torch.optim.SGD(model.parameters(), lr=_real(config, "lr"))
-    samples, _ = _data(context)
     train_loss = train(
         model,
         optimizer,

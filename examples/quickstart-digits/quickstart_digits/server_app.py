@@ -28,6 +28,9 @@ def main(grid: Grid, context: Context) -> None:
         min_evaluate_nodes=nodes,
         min_available_nodes=nodes,
         evaluate_metrics_aggr_fn=mean_and_worst,
+        shards=int(context.run_config["shards"]),
+        regions=int(context.run_config["regions"]),
+        drift_correction=bool(context.run_config["drift-correction"]),
     )
     started = time.monotonic()
     result = strategy.start(

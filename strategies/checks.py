@@ -1,0 +1,94 @@
+"""Who can be in a session together, and whether the model can be cut as asked. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from math import prod
+
+from flwr.app import ArrayRecord
+
+from flwr_digest.core.address import is_local
+from flwr_digest.core.ids import NodeId
+from flwr_digest.core.plan import Hello
+from flwr_digest.core.shards import shard_slices
+from flwr_digest.errors import ConfigError
+
+
+def check_hellos(hellos: Mapping[NodeId, Hello]) -> None:
+    """Check that these nodes can be in one session together.
+
+    Raises
+    ------
+    ConfigError
+        The engine cannot run them all at once, two share an address, or some can only be dialled
+        from their own machine and others are elsewhere.
+    """
+    _check_slots(hellos)
+    by_address: dict[str, NodeId] = {}
+    for node, hello in hellos.items():
+        other = by_address.setdefault(hello.address, node)
+        if other != node:
+            raise ConfigError(
+                f"nodes {other} and {node} both say that they listen at {hello.address}: "
+                "give each its own digest-address"
+            )
+    local = sorted(node for node, hello in hellos.items() if is_local(hello.address))
+    if local and len(local) < len(hellos):
+        raise ConfigError(
+            f"node {local[0]} says to dial it at {hellos[local[0]].address}, which only its own "
+            'machine can; set digest-advertise="HOST:PORT" in its node-config'
+        )
+
+
+def _check_slots(hellos: Mapping[NodeId, Hello]) -> None:
+    slots = min((hello.slots for hello in hellos.values() if hello.slots), default=0)
+    if slots and slots < len(hellos):
+        raise ConfigError(
+            f"the simulation engine runs {slots} of {len(hellos)} nodes at once, and the nodes of "
+            "a DIGEST session talk to each other: run it with --federation-config "
+            f'"num-supernodes={len(hellos)} client-resources-num-cpus=1 '
+            f'init-args-num-cpus={len(hellos)}"'
+        )
+
+
+def check_shards(arrays: ArrayRecord, shards: int) -> None:
+    """Check that a model can be cut into so many shards.
+
+    Raises
+    ------
+    ConfigError
+        It has fewer float32 values. (Whether it has values of other kinds, its nodes will say.)
+    """
+    size = sum(prod(array.shape) for array in arrays.values() if array.dtype == "float32")
+    if size:
+        shard_slices(size, shards)
+
+
+def check_members(
+    before: Collection[NodeId], now: Collection[NodeId], failed: Mapping[NodeId, str]
+) -> None:
+    """Check that a session between regions has the nodes of the one before.
+
+    Each region's stream knows what came from which gateway, so they cannot be drawn anew.
+
+    Parameters
+    ----------
+    before, now : collection of NodeId
+        Who was in the session before, and who can be in this one.
+    failed : mapping of NodeId to str
+        Why some cannot.
+
+    Raises
+    ------
+    ConfigError
+        They are not the same; names those that are missing, with reasons, and those that are new.
+    """
+    missing, new = sorted(set(before) - set(now)), sorted(set(now) - set(before))
+    if not (missing or new):
+        return
+    named = [f"node {n} is missing ({failed.get(n, 'it was not asked')})" for n in missing]
+    named += [f"node {node} is new" for node in new]
+    raise ConfigError(
+        f"with regions above 1 every session needs the same nodes, but {', '.join(named)}: "
+        "use regions=1, or fraction_train=1.0 and nodes that stay"
+    )
