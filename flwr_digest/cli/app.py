@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated
 
 import click
@@ -64,12 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         The exit code: 0, 2 for what the user can put right (with one line on stderr), 130 after
-        Ctrl-C.
+        Ctrl-C. Nothing is left running, nor after SIGTERM.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     command = typer.main.get_command(app)
     try:
-        status = command.main(given or ["--help"], prog_name=NAME, standalone_mode=False)
+        with _ended_in_order():
+            status = command.main(given or ["--help"], prog_name=NAME, standalone_mode=False)
     except click.ClickException as error:
         return _refused(usage_line(error))
     except DigestError as error:
@@ -77,6 +82,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     return status if isinstance(status, int) else 0
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let a SIGTERM unwind the stack, so that all that was started is stopped."""
+    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 def _refused(line: str) -> int:

@@ -13,7 +13,6 @@ from rich.table import Table
 from flwr_digest.cli import humane
 from flwr_digest.cli.summary import Summary
 
-
 MOST_CELLS = 10_000
 """More than any table is wide: rich measures no wider than it is told."""
 

@@ -113,7 +113,9 @@ def _figure(title: str, curves: Sequence[Curve]) -> Figure:
     FigureCanvasAgg(figure)
     charts = figure.subplots(2, 2, sharex="col", sharey="row")
     escaped = title.replace("$", r"\$")  # between two of them matplotlib sets formulas
-    figure.suptitle(f"{escaped}\nline: mean over the nodes; shade: to the worst node")
+    figure.suptitle(
+        f"{escaped}\nthick line: mean over the nodes; thin line and shade: to the worst node"
+    )
     _name_axes(charts)
     for curve, look in zip(curves, _looks(len(curves)), strict=True):
         _add(charts, curve, look)
@@ -131,9 +133,6 @@ def _looks(count: int) -> Iterator[Look]:
 
 
 def _name_axes(charts: Any) -> None:  # noqa: ANN401 - an array of Axes
-    from matplotlib.ticker import EngFormatter
-
-    charts[1, 1].xaxis.set_major_formatter(EngFormatter(unit="B"))
     charts[0, 0].set_ylabel("gap: loss on all data above the optimum")
     charts[1, 0].set_ylabel("accuracy on the test data")
     charts[1, 0].set_xlabel("time (simulated seconds)")
@@ -142,10 +141,13 @@ def _name_axes(charts: Any) -> None:  # noqa: ANN401 - an array of Axes
 
 def _scale_axes(charts: Any, curves: Sequence[Curve]) -> None:  # noqa: ANN401 - an array of Axes
     """Make gaps and bytes logarithmic, unless there is nothing of them to show."""
+    from matplotlib.ticker import EngFormatter
+
     if any(np.isfinite(_shown(curve, "gap_mean")).any() for curve in curves):
         charts[0, 0].set_yscale("log")
     if any(np.isfinite(_shown(curve, "bytes_sent")).any() for curve in curves):
         charts[0, 1].set_xscale("log")
+    charts[1, 1].xaxis.set_major_formatter(EngFormatter(unit="B"))  # a change of scale resets it
 
 
 def _shown(curve: Curve, field: str) -> Doubles:
@@ -161,9 +163,9 @@ def _add(charts: Any, curve: Curve, look: Look) -> None:  # noqa: ANN401 - an ar
         for row, quantity in enumerate(("gap", "accuracy")):
             y, edge = (_shown(curve, f"{quantity}_{which}") for which in ("mean", "worst"))
             chart: Axes = charts[row, column]
-            chart.plot(
-                x, y, color=look.color, linestyle=look.dash, linewidth=1.6, label=curve.label
-            )
+            line: Any = {"color": look.color, "linestyle": look.dash}
+            chart.plot(x, y, **line, linewidth=1.8, label=curve.label)
+            chart.plot(x, edge, **line, linewidth=0.5)
             chart.fill_between(x, y, edge, color=look.color, alpha=look.alpha, linewidth=0)
 
 

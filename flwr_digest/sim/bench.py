@@ -8,8 +8,9 @@ else a simulator does shows.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -23,8 +24,8 @@ BATCH_SIZE = 10
 
 SEED = 1
 
-Loop = Callable[[Problem, int], None]
-"""Makes so many local steps at each node, of the problem's model on the problem's data."""
+Loop = Callable[[Problem], float]
+"""Makes local steps of the problem's model on its data; returns how many at all nodes together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +84,7 @@ def simulator_speed(
     Parameters
     ----------
     nodes, steps, repeats : int
-        Nodes, local steps of each node in each repeat, and how often all take their turn.
+        Nodes, mean local steps of a node in each repeat, and how often all take their turn.
     module_loop : callable
         What is compared with, made by someone who may load torch.
     method : str
@@ -97,51 +98,47 @@ def simulator_speed(
         A number is not allowed, or a package is missing.
     """
     problem = bench_problem(nodes, steps)
-
-    def simulate(problem: Problem, steps: int) -> None:
-        run_method(problem, method, Settings())
-
-    loops = (simulate, module_loop, batched_loop)
-    seconds = [_turns(problem, loops, tell, turn, repeats) for turn in range(repeats)]
+    loops = (partial(simulate, method=method), module_loop, batched_loop)
+    for loop in loops:
+        loop(bench_problem(2, 2))  # whatever is loaded or set up once is not measured
+    turns = []
+    for turn in range(repeats):
+        turns.append([_rate(loop, problem) for loop in loops])
+        tell((turn + 1) / repeats)
     return Speed(
         nodes=nodes,
-        node_steps_per_second=nodes * steps / median(ours for ours, _, _ in seconds),
-        over_module_loop=median(modules / ours for ours, modules, _ in seconds),
-        over_batched_bound=median(bound / ours for ours, _, bound in seconds),
+        node_steps_per_second=median(ours for ours, _, _ in turns),
+        over_module_loop=median(ours / modules for ours, modules, _ in turns),
+        over_batched_bound=median(ours / bound for ours, _, bound in turns),
     )
 
 
-def _turns(
-    problem: Problem,
-    loops: Sequence[Loop],
-    tell: Callable[[float], None],
-    turn: int,
-    turns: int,
-) -> list[float]:
-    """Return how many seconds each loop took in one turn."""
-    seconds = []
-    for loop in loops:
-        begin = time.perf_counter()
-        loop(problem, round(problem.scenario.steps))
-        seconds.append(time.perf_counter() - begin)
-        tell((turn + len(seconds) / len(loops)) / turns)
-    return seconds
+def _rate(loop: Loop, problem: Problem) -> float:
+    """Return how many local steps a loop makes in a second."""
+    begin = time.perf_counter()
+    made = loop(problem)
+    return made / (time.perf_counter() - begin)
 
 
-def batched_loop(problem: Problem, steps: int) -> None:
+def simulate(problem: Problem, method: str) -> float:
+    """Run a method, whose models are measured once, at the end."""
+    return run_method(problem, method, Settings()).final.steps * problem.nodes
+
+
+def batched_loop(problem: Problem) -> float:
     """Make the local steps and nothing else: the nodes all at once, without links or a clock."""
-    data, nodes = problem.dataset, problem.nodes
+    data, scenario, nodes = problem.dataset, problem.scenario, problem.nodes
     weights = np.zeros((nodes, data.features, data.classes), dtype=np.float32)
-    rate, penalty = np.float32(problem.scenario.learning_rate), problem.scenario.regularization
-    rows, columns = np.arange(nodes)[:, None], np.arange(BATCH_SIZE)
-    draws = np.random.default_rng(SEED)
-    drawn = draws.integers(len(data.train_y), size=(steps, nodes, BATCH_SIZE))
-    for samples in drawn:
+    rate, penalty = np.float32(scenario.learning_rate), np.float32(scenario.regularization)
+    rows, columns = np.arange(nodes)[:, None], np.arange(scenario.batch_size)
+    shape = (round(scenario.steps), nodes, scenario.batch_size)
+    for samples in np.random.default_rng(SEED).integers(len(data.train_y), size=shape):
         x, y = data.train_x[samples], data.train_y[samples]
         errors = np.matmul(x, weights)
         errors -= errors.max(axis=2, keepdims=True)
         np.exp(errors, out=errors)
         errors /= errors.sum(axis=2, keepdims=True)
         errors[rows, columns, y] -= 1
-        gradients = np.matmul(x.transpose(0, 2, 1), errors)
-        weights -= rate * (gradients / np.float32(BATCH_SIZE) + np.float32(penalty) * weights)
+        gradients = np.matmul(x.transpose(0, 2, 1), errors) / np.float32(scenario.batch_size)
+        weights -= rate * (gradients + penalty * weights)
+    return float(shape[0] * nodes)

@@ -120,7 +120,81 @@ def back(told: Transcript, *, with_state: bool) -> None:
     go_on(world, passed_on(C))
 
 
-STORIES = [quiet_session, holder_dies, receipt_lost, another_way, back_with_state, back_empty]
+def two_shards(told: Transcript) -> None:
+    """Two shards on a path: each has a stream, and the two are under way at once."""
+    world = World(graph=nx.path_graph(2), shards=2, local_steps=1, watch=told.note)
+    for node, steps in ((A, 2), (B, 3)):
+        told.train(world, node, steps)
+    go_on(world, nothing_moves)
+    end(world)
+
+
+def two_regions(told: Transcript) -> None:
+    """Node 1 carries news from one region to the other; the session ends when all have it."""
+    world = World(graph=nx.path_graph(3), regions=2, local_steps=1, watch=told.note)
+    for node, steps in ((A, 4), (B, 2), (C, 3)):
+        told.train(world, node, steps)
+        go_on(world, nothing_moves)
+    world.finish(B)
+    world.finish(C)
+    go_on(world, nothing_moves)  # node 1 waits for what node 0 may bring yet
+    told.train(world, A, 1)
+    world.finish(A)
+    end(world)
+
+
+def drift_correction(told: Transcript) -> None:
+    """Rates travel: who has given its own gets a correction towards the mean of all."""
+    world = World(graph=nx.path_graph(2), drift_correction=True, local_steps=1, watch=told.note)
+    for node, steps in ((A, 19), (B, 20), (A, 1), (B, 20), (A, 1)):
+        told.train(world, node, steps)
+        go_on(world, nothing_moves)
+
+
+def passing_through(told: Transcript) -> None:
+    """Nodes 2 and 3 let a stream pass that does not visit them."""
+    world = World(graph=nx.cycle_graph(4), regions=2, local_steps=1, watch=told.note)
+    told.cut(world, A, B)
+    told.train(world, A, 2)
+    go_on(world, nothing_moves)
+    told.train(world, B, 3)
+    go_on(world, visits(A, 2))
+
+
+def gate(told: Transcript) -> None:
+    """Node 0 gives no more until it has heard of something newer than what it gave last."""
+    world = World(graph=nx.path_graph(3), regions=2, local_steps=1, watch=told.note)
+    for node in (B, C, A, B, A, B, A, C, B, A):
+        told.train(world, node, 1)
+        go_on(world, nothing_moves)
+
+
+def nothing_moves(world: World) -> bool:
+    """Whether each stream is held by the pace."""
+    return not world.under_way
+
+
+def end(world: World) -> None:
+    """Let the session come to its end."""
+    for node in set(world.members) - world.finished:
+        world.finish(node)
+    go_on(world, lambda world: all(n.closed for n in world.nodes.values()) and not world.under_way)
+    world.work.check_end(list(world.nodes.values()))
+
+
+STORIES = [
+    quiet_session,
+    holder_dies,
+    receipt_lost,
+    another_way,
+    back_with_state,
+    back_empty,
+    two_shards,
+    two_regions,
+    drift_correction,
+    passing_through,
+    gate,
+]
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)

@@ -6,16 +6,18 @@ from collections.abc import Callable
 
 from flwr_digest.core.effects import Effect, Notice, Rebase, Send, StreamClosed
 from flwr_digest.core.events import Event, TimerFired, TimerKind, TrainingFinished
-from flwr_digest.core.ids import NO_FENCE, NodeId, Order, link
+from flwr_digest.core.ids import NO_FENCE, NodeId, Order, ShardId, StreamId, link
 from flwr_digest.core.messages import Close, Hop, Inquiry, Message, Receipt, Sighting
 from flwr_digest.core.stream import Stream
-from tests.support.world import STREAM, World
+from flwr_digest.core.vector import Vector
+from tests.support.world import World
 
 LATE = {
     TimerKind.RECEIPT: "has waited for the receipt in vain",
     TimerKind.LOST: "has not seen the stream for too long",
     TimerKind.ANSWERS: "has waited long enough for answers",
     TimerKind.MISSING: "has waited long enough for those it cannot reach",
+    TimerKind.IDLE: "has waited long enough for news of other regions",
 }
 
 
@@ -24,7 +26,7 @@ class Transcript:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self._drops: dict[NodeId, int] = {}
+        self._drops: dict[tuple[NodeId, StreamId], int] = {}
 
     def note(self, world: World, node: NodeId, what: Event | Effect) -> None:
         """Write a line about an event or an effect, if it is worth one."""
@@ -32,15 +34,16 @@ class Transcript:
             case Send(peer=peer, message=message) if link(node, peer) in world.up:
                 said = self._message(world, node, message)
                 self.tell(world, f"{node} -> {peer}  {said}")
-            case Rebase():
-                pass  # the copy that leaves next tells it
-            case Notice(kind=kind, steps=steps):
+            case Rebase(shard=shard, correction=correction):
+                self._rebased(world, node, shard, correction)
+            case Notice(kind=kind, stream_id=stream_id, steps=steps):
                 much = f" ({steps} steps)" if steps else ""
-                self.tell(world, f"{node}       {kind.value}{much}")
-            case StreamClosed():
-                self.tell(world, f"{node}       is done: the stream is closed")
+                self.tell(world, f"{node}       {name(world, stream_id)}{kind.value}{much}")
+            case StreamClosed(stream_id=stream_id):
+                which = name(world, stream_id).strip() or "the stream"
+                self.tell(world, f"{node}       is done: {which} is closed")
             case TimerFired(timer=timer):
-                self.tell(world, f"{node}       {LATE[timer.kind]}")
+                self.tell(world, f"{node}       {name(world, timer.stream_id)}{LATE[timer.kind]}")
             case TrainingFinished():
                 self.tell(world, f"{node}       has finished training")
             case _:
@@ -48,33 +51,46 @@ class Transcript:
 
     def tell(self, world: World, line: str) -> None:
         """Write a line, with the time."""
-        self.lines.append(f"t={world.now:05.2f}  {line}")
+        self.lines.append(f"t={world.now:07.4f}  {line}")
+
+    def _rebased(
+        self, world: World, node: NodeId, shard: ShardId, correction: Vector | None
+    ) -> None:
+        """Tell what a visit does to the node, and the copy that leaves next does not say."""
+        if held_back := world.nodes[node].shards[shard].ledger.pending_steps:
+            much = counted(held_back)
+            self.tell(world, f"{node}       keeps {much} back: the gate is closed")
+        if correction is not None:
+            self.tell(world, f"{node}       corrects its gradients by {along(world, correction)}")
 
     def _message(self, world: World, sender: NodeId, message: Message) -> str:
         match message:
             case Hop(stream=stream):
-                last_tour = "  (last tour)" if stream.closing else ""
-                return (
-                    f"hop      {order(stream.order)}  contains {contents(world, stream)}{last_tour}"
-                )
-            case Receipt(order=received, newest=newest):
-                drops = world.nodes[sender].stations[STREAM].counters.stale_drops
-                dropped = drops > self._drops.get(sender, 0)
-                self._drops[sender] = drops
-                verdict = f"dropped: I know {order(newest)}" if dropped else "taken"
-                return f"receipt  {order(received)}  {verdict}"
-            case Inquiry():
-                return "inquiry  who has seen the stream?"
-            case Sighting(newest=newest):
-                return f"sighting {order(newest)} is what I keep"
-            case Close(order=closed):
-                return f"close    {order(closed)}"
+                which = name(world, stream.stream_id)
+                said = f"hop      {which}{order(stream.order)}  contains {contents(world, stream)}"
+                return said + remarks(world, sender, stream)
+            case Receipt(order=received, stream_id=stream_id):
+                said = f"receipt  {name(world, stream_id)}{order(received)}"
+                return f"{said}  {self._verdict(world, sender, message)}"
+            case Inquiry(stream_id=stream_id):
+                which = name(world, stream_id).strip() or "the stream"
+                return f"inquiry  who has seen {which}?"
+            case Sighting(newest=newest, stream_id=stream_id):
+                return f"sighting {name(world, stream_id)}{order(newest)} is what I keep"
+            case Close(order=closed, stream_id=stream_id):
+                return f"close    {name(world, stream_id)}{order(closed)}"
+
+    def _verdict(self, world: World, sender: NodeId, receipt: Receipt) -> str:
+        drops = world.nodes[sender].stations[receipt.stream_id].counters.stale_drops
+        dropped = drops > self._drops.get((sender, receipt.stream_id), 0)
+        self._drops[sender, receipt.stream_id] = drops
+        return f"dropped: I know {order(receipt.newest)}" if dropped else "taken"
 
     # --- what a story does ------------------------------------------------------------------
 
     def train(self, world: World, node: NodeId, steps: int) -> None:
         """Let a node train, and say so first."""
-        self.tell(world, f"{node}       trains {steps} step{'s' * (steps > 1)}")
+        self.tell(world, f"{node}       trains {counted(steps)}")
         world.train(node, steps)
 
     def lose(self, world: World, kind: type[Message], sender: NodeId) -> None:
@@ -86,6 +102,11 @@ class Transcript:
         )
         world.drop(index)
 
+    def cut(self, world: World, one: NodeId, other: NodeId) -> None:
+        """Break a link, and say so first."""
+        self.tell(world, f"         (the link {one} - {other} breaks)")
+        world.cut(one, other)
+
     def crash(self, world: World, node: NodeId) -> None:
         """Kill a node, and say so."""
         self.tell(world, f"{node}       DIES")
@@ -95,6 +116,11 @@ class Transcript:
         """Start a node again, and say how."""
         self.tell(world, f"{node}       COMES BACK {'with its state' if with_state else 'empty'}")
         world.restart(node, with_state=with_state)
+
+
+def counted(steps: int) -> str:
+    """Return a number of steps in words."""
+    return f"{steps} step{'s' * (steps > 1)}"
 
 
 def where(world: World, kind: type[Message], sender: NodeId) -> int:
@@ -123,6 +149,29 @@ def order(what: Order) -> str:
     if what == Order(NO_FENCE, 0):
         return "the initial model"
     return f"fence {what.fence.generation}.{what.fence.node} hop {what.hop}"
+
+
+def name(world: World, stream_id: StreamId) -> str:
+    """Return how to call a stream; nothing where there is but one."""
+    return f"stream {stream_id}  " if len(world.streams) > 1 else ""
+
+
+def remarks(world: World, sender: NodeId, stream: Stream) -> str:
+    """Return what else there is to say of a copy that leaves `sender`."""
+    found = []
+    if stream.rate is not None:
+        found.append(f"  rates {along(world, stream.rate / world.weight)}")
+    if sender not in world.streams[stream.stream_id].members:
+        found.append("  (passing through)")
+    if stream.closing:
+        found.append("  (last tour)")
+    return "".join(found)
+
+
+def along(world: World, vector: Vector) -> str:
+    """Return a vector along the coordinates of the nodes that have made gradients."""
+    axes = sorted(world.rates.axes.items())
+    return " ".join(f"{node}:{vector[axis]:g}" for (node, _), axis in axes) or "none"
 
 
 def contents(world: World, stream: Stream) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import heappop, heappush
 
+from flwr_digest.errors import LocalProtocolError
+
 Act = Callable[[float], None]
 """What is done, given the time."""
 
@@ -24,7 +26,15 @@ class Agenda:
         self._noted = 0
 
     def at(self, time: float, act: Act) -> None:
-        """Note an event."""
+        """Note an event.
+
+        Raises
+        ------
+        LocalProtocolError
+            Its time is over.
+        """
+        if time < self.now:
+            raise LocalProtocolError(f"an event for {time} s is noted at {self.now} s")
         self._noted += 1
         heappush(self._events, (time, self._noted, act))
 

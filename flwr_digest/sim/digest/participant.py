@@ -169,7 +169,7 @@ class Participant:
             case Rebase():
                 self._rebase(effect, now)
             case AwaitSteps(stream_id=stream_id, more_steps=more_steps):
-                self._await_steps(stream_id, more_steps)
+                self._await_steps(stream_id, more_steps, now)
             case Notice():
                 self._world.report.notices[effect.kind] += 1
 
@@ -184,9 +184,10 @@ class Participant:
         )
         self._world.replay.note(self._node, item)
 
-    def _await_steps(self, stream_id: StreamId, more_steps: int) -> None:
+    def _await_steps(self, stream_id: StreamId, more_steps: int, now: float) -> None:
         steps = self._taken[self._shards[stream_id]] + more_steps
         if self._wakes.get(stream_id) != steps:
             self._wakes[stream_id] = steps
             wake = partial(self._wake, stream_id, steps)
-            self._world.agenda.at(self._world.times.end(self._node, steps), wake)
+            # Nothing was handed in while there was no link: the steps may be made already.
+            self._world.agenda.at(max(now, self._world.times.end(self._node, steps)), wake)

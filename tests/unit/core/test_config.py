@@ -12,7 +12,7 @@ from flwr_digest.errors import ConfigError
 from tests.unit.core.builders import OTHER, STREAM, TRIANGLE, A, B, C, config, visiting
 
 
-def refusal(**fields: Any) -> str:
+def refusal(**fields: Any) -> str:  # noqa: ANN401
     with pytest.raises(ConfigError) as caught:
         config(**fields)
     text = str(caught.value)

@@ -232,7 +232,9 @@ def test_what_passes_through_is_neither_kept_for_later_nor_awaited() -> None:
 def test_whoever_sees_a_stream_pass_through_knows_its_shape() -> None:
     made = node_of(config(topology=PATH, streams=REGIONS))
     with pytest.raises(RemoteProtocolError, match="sent stream 1 with 2 values; the plan has 1"):
-        made.handle(MessageReceived(peer=B, message=hop(1, 1, stream_id=OTHER, model=vector(1, 2))), 1.0)
+        made.handle(
+            MessageReceived(peer=B, message=hop(1, 1, stream_id=OTHER, model=vector(1, 2))), 1.0
+        )
 
 
 def test_local_steps_go_to_all_streams_of_the_shard() -> None:

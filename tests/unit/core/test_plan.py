@@ -167,9 +167,7 @@ def test_fields_of_another_kind_are_refused(changes: dict[str, object]) -> None:
 
 def test_regions_are_written_once_however_many_shards_tour_them() -> None:
     regions = [{ONE}, {ONE, BIG}]
-    streams = {
-        StreamId(k): visiting(regions[k % 2], shard=ShardId(k // 2)) for k in range(2 * 50)
-    }
+    streams = {StreamId(k): visiting(regions[k % 2], shard=ShardId(k // 2)) for k in range(2 * 50)}
     plan = replace(PLAN, streams=streams)
     written = json.loads(plan.to_json())
     assert written["regions"] == [[1], [1, BIG]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ NOBODY: frozenset[NodeId] = frozenset()
 EVERYONE = frozenset(TRIANGLE)
 
 
-def elsewhere(**fields: object) -> Station:
+def elsewhere(**fields: Any) -> Station:  # noqa: ANN401
     """Return A's station for a stream that starts at B, waiting for it."""
     made = station(start=B, **fields)
     made.start(ALL, 0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import networkx as nx
@@ -13,16 +12,16 @@ from flwr_digest.core.events import (
     LinkUp,
     MessageReceived,
     SessionStarted,
+    Timer,
     TimerFired,
     TimerKind,
     TrainingFinished,
 )
-from flwr_digest.core.events import Timer as CoreTimer
 from flwr_digest.core.ids import Fence, NodeId, StreamId
 from flwr_digest.core.messages import Hop, Receipt
 from flwr_digest.core.node import Node
 from flwr_digest.core.station import MOST_REPLACEMENTS
-from flwr_digest.core.stream import Tour, Visit
+from flwr_digest.core.stream import Stream, Tour, Visit
 from tests.unit.core.builders import (
     LIFE,
     OTHER,
@@ -46,9 +45,9 @@ REGIONS = {STREAM: visiting({A, B}), OTHER: visiting({B, C}, start=C)}
 FROM = {STREAM: A, OTHER: C}
 
 
-def gateway(life: int = LIFE, **fields: Any) -> Node:  # noqa: ANN401
+def gateway(**fields: Any) -> Node:  # noqa: ANN401
     """Return node B, with A in one region and C in the other; both streams start there."""
-    made = node_of(config(node_id=B, topology=PATH, streams=REGIONS, **fields), life=life)
+    made = node_of(config(node_id=B, topology=PATH, streams=REGIONS, **fields))
     made.handle(SessionStarted(), 0.0)
     for peer in (A, C):
         made.handle(LinkUp(peer=peer), 0.0)
@@ -143,21 +142,21 @@ def test_the_stream_takes_its_clock_along() -> None:
 def test_steps_wait_at_the_gate_until_newer_news_has_come() -> None:
     made = gateway()
     made.handle(steps(1), 0.5)
-    _, left = hop_in(comes(made, STREAM, 1, 10.0, visits={A: visit(born_seconds=9.0)}))
-    assert left.stream.model == vector(1)
+    assert from_a(made, 1, now=10.0, born_seconds=9.0) == (1, 1)
     made.handle(steps(2), 11.0)
-    visits = left.stream.visits
-    (rebase,) = of_kind(
-        Rebase, effects := comes(made, STREAM, 5, 12.0, model=left.stream.model, visits=visits)
-    )
-    assert hop_in(effects)[1].stream.model == vector(1)  # the gate is closed ...
-    assert rebase.model == vector(3)  # ... and the node keeps what it has
-    visits = {**visits, A: visit(born_seconds=11.5)}
-    comes(made, STREAM, 9, 13.0, model=vector(1), visits=visits, clock_seconds=13.0)
-    _, left = hop_in(
-        comes(made, STREAM, 13, 14.0, model=vector(1), visits=visits, clock_seconds=14.0)
-    )
-    assert left.stream.model == vector(3)
+    assert from_a(made, 5, now=12.0, born_seconds=9.0) == (1, 3)  # the gate is closed
+    assert from_a(made, 9, now=13.0, born_seconds=9.0) == (1, 3)
+    from_a(made, 13, now=14.0, born_seconds=12.0)  # brings the news that opens it
+    assert from_a(made, 17, now=15.0, born_seconds=12.0) == (3, 3)
+
+
+def from_a(made: Node, hops: int, now: float, born_seconds: float) -> tuple[float, float]:
+    """Let a stream come back from A with news; return what it has then, and what the node."""
+    kept = made.stations[STREAM].kept
+    visits = {**kept.visits, A: visit(born_seconds=born_seconds)}
+    effects = comes(made, STREAM, hops, now, model=kept.model, visits=visits, clock_seconds=now)
+    rebase = of_kind(Rebase, effects)[-1]
+    return hop_in(effects)[1].stream.model.item(), rebase.model.item()
 
 
 # --- lingering -----------------------------------------------------------------------------------
@@ -167,12 +166,21 @@ def done(*nodes: NodeId) -> frozenset[NodeId]:
     return frozenset(nodes)
 
 
-def idle_timers(effects: list[Effect]) -> list[float]:
-    return [e.at for e in of_kind(SetTimer, effects) if e.timer.kind is TimerKind.IDLE]
+def lingers(stream_id: StreamId, effects: list[Effect]) -> set[float]:
+    """Return until when a stream is to linger; it may be said twice."""
+    timer = Timer(kind=TimerKind.IDLE, stream_id=stream_id)
+    return {effect.at for effect in of_kind(SetTimer, effects) if effect.timer == timer}
+
+
+def leaves(stream_id: StreamId, effects: list[Effect]) -> Stream:
+    """Return the copy of that stream that leaves; those of others may leave, too."""
+    hops = [e.message.stream for e in of_kind(Send, effects) if isinstance(e.message, Hop)]
+    (left,) = [left for left in hops if left.stream_id == stream_id]
+    return left
 
 
 def fired(made: Node, kind: TimerKind, stream_id: StreamId, now: float) -> list[Effect]:
-    return made.handle(TimerFired(timer=CoreTimer(kind=kind, stream_id=stream_id)), now)
+    return made.handle(TimerFired(timer=Timer(kind=kind, stream_id=stream_id)), now)
 
 
 def trained_gateway(**fields: Any) -> Node:  # noqa: ANN401
@@ -184,7 +192,7 @@ def trained_gateway(**fields: Any) -> Node:  # noqa: ANN401
 def test_where_only_others_behind_it_still_train_a_stream_lingers_for_a_while() -> None:
     made = trained_gateway(first_receipt_seconds=2.0)
     effects = comes(made, OTHER, 1, 1.0, finished=done(C))
-    assert idle_timers(effects) == [3.0]
+    assert lingers(OTHER, effects) == {3.0}
     assert made.stations[OTHER].held
     peer, left = hop_in(fired(made, TimerKind.IDLE, OTHER, 3.0))
     assert (peer, left.stream.closing) == (C, False)
@@ -193,10 +201,9 @@ def test_where_only_others_behind_it_still_train_a_stream_lingers_for_a_while() 
 
 def test_news_from_the_other_region_ends_the_lingering_at_once() -> None:
     made = trained_gateway()
-    comes(made, OTHER, 1, 1.0)
+    comes(made, OTHER, 1, 1.0, tour=Tour())  # on its way to C
     effects = comes(made, STREAM, 1, 1.5, model=vector(5))
-    lefts = [e.message.stream for e in of_kind(Send, effects) if isinstance(e.message, Hop)]
-    assert [(left.stream_id, left.model.item()) for left in lefts] == [(OTHER, 5.0)]
+    assert leaves(OTHER, effects).model == vector(5)
     assert made.stations[STREAM].held  # this one lingers now
 
 
@@ -204,31 +211,29 @@ def test_the_end_of_training_behind_it_is_news_too() -> None:
     made = trained_gateway()
     comes(made, OTHER, 1, 1.0, finished=done(C))
     effects = comes(made, STREAM, 1, 1.5, finished=done(A))
-    lefts = [e.message.stream for e in of_kind(Send, effects) if isinstance(e.message, Hop)]
-    (other,) = [left for left in lefts if left.stream_id == OTHER]
-    assert other.finished == {B, C}
+    assert leaves(OTHER, effects).finished == {B, C}
 
 
 def test_a_stream_lingers_once_until_it_has_left() -> None:
     made = trained_gateway(first_receipt_seconds=2.0)
     comes(made, OTHER, 1, 1.0)
-    assert idle_timers(made.handle(LinkUp(peer=A), 2.0)) == [3.0]  # not longer
+    assert lingers(OTHER, made.handle(LinkUp(peer=A), 2.0)) == {3.0}  # not longer
     _, left = hop_in(fired(made, TimerKind.IDLE, OTHER, 3.0))
     taken(made, left, 3.0)
-    assert len(idle_timers(comes(made, OTHER, 9, 4.0))) == 1
+    assert len(lingers(OTHER, comes(made, OTHER, 9, 4.0))) == 1
 
 
 def test_nothing_lingers_where_all_behind_have_finished() -> None:
     made = trained_gateway()
     comes(made, STREAM, 1, 1.0, finished=done(A))
     effects = comes(made, OTHER, 1, 2.0)
-    assert idle_timers(effects) == []
-    assert hop_in(effects)[1].stream.finished == {B}
+    assert lingers(OTHER, effects) == set()
+    assert leaves(OTHER, effects).finished == {B}
 
 
 def test_nothing_lingers_while_the_gateway_trains() -> None:
     effects = comes(gateway(), OTHER, 1, 1.0)
-    assert idle_timers(effects) == []
+    assert lingers(OTHER, effects) == set()
     assert hop_in(effects)[0] == C
 
 
@@ -236,7 +241,7 @@ def test_nothing_lingers_where_no_other_region_is_behind() -> None:
     made = node_of(config(node_id=A, topology=PATH, streams=REGIONS))
     for event in (SessionStarted(), LinkUp(peer=B), TrainingFinished()):
         effects = made.handle(event, 0.0)
-    assert idle_timers(effects) == []
+    assert lingers(STREAM, effects) == set()
 
 
 # --- what a gateway never gives up ---------------------------------------------------------------
@@ -273,13 +278,10 @@ def test_the_other_region_gets_nothing_of_what_was_replaced() -> None:
 def test_a_last_tour_does_not_go_on_with_a_replaced_copy() -> None:
     made = trained_gateway()
     comes(made, OTHER, 1, 0.6, finished=done(C))
-    effects = comes(
-        made, STREAM, 9, 1.0, visits={B: UNKNOWN}, closing=True, finished=done(A), changes=1
-    )
-    lefts = [e.message.stream for e in of_kind(Send, effects) if isinstance(e.message, Hop)]
-    (left,) = [left for left in lefts if left.stream_id == STREAM]
-    assert (left.fence.node, left.closing) == (B, True)  # a new last tour, from here
-    assert left.tour.seen == {B}
+    effects = comes(made, STREAM, 9, 1.0, visits={B: UNKNOWN}, closing=True, finished=done(A))
+    left = leaves(STREAM, effects)
+    assert (left.fence, left.closing) == (Fence(2, B), False)
+    assert left.finished == {B}  # whether A has finished, its own copy does not know
 
 
 def replaced_often(made: Node, times: int) -> list[Effect]:
@@ -329,20 +331,29 @@ def test_without_regions_work_is_given_up_instead() -> None:
 # --- a gateway that has lost what it passed on ---------------------------------------------------
 
 
-def test_a_gateway_of_another_life_than_planned_passes_on_what_is_learned_from_now_on() -> None:
-    made = gateway(life=LIFE + 1)
-    _, left = hop_in(comes(made, STREAM, 1, 1.0, model=vector(5)))
-    assert made.stations[STREAM].counters.lost_deposits == 1
-    known = left.stream
-    _, left = hop_in(comes(made, OTHER, 1, 2.0))
-    assert left.stream.model == vector(5)
-
-
 @pytest.mark.parametrize(
-    ("planned", "lost", "passed_on"), [(LIFE, 1, 2.0), (LIFE + 1, 0, 7.0), (None, 0, 7.0)]
+    ("planned", "lost", "passed_on"), [(LIFE, 0, 7.0), (None, 0, 7.0), (LIFE - 1, 1, 2.0)]
 )
-def test_what_came_before_a_loss_is_not_passed_on_twice(
+def test_a_gateway_of_another_life_than_planned_passes_on_what_is_learned_from_now_on(
     planned: int | None, lost: int, passed_on: float
 ) -> None:
-    made = gateway(life=LIFE + 1, **{"life": planned} if False else {})
-    assert (planned, lost, passed_on)
+    made = gateway(life=planned)
+    copy = hop_in(comes(made, STREAM, 1, 1.0, model=vector(5)))[1].stream
+    more, changes = copy.model + 2, copy.changes + 1
+    comes(made, STREAM, copy.hop + 2, 2.0, model=more, visits=copy.visits, changes=changes)
+    _, left = hop_in(comes(made, OTHER, 1, 3.0))
+    assert left.stream.model == vector(passed_on)
+    assert made.stations[STREAM].counters.lost_deposits == lost
+
+
+def test_its_own_steps_get_to_all_regions_all_the_same() -> None:
+    made = gateway(life=LIFE - 1)
+    made.handle(steps(3), 0.5)
+    lefts = [hop_in(comes(made, s, 1, 1.0, model=vector(5)))[1].stream for s in (STREAM, OTHER)]
+    assert [left.model.item() for left in lefts] == [8, 8]
+
+
+def test_in_one_region_any_life_will_do() -> None:
+    streams = {STREAM: visiting(PATH), OTHER: visiting(PATH)}
+    made = node_of(config(node_id=B, topology=PATH, streams=streams, life=LIFE - 1))
+    assert made.stations[STREAM].account.deposit is not None

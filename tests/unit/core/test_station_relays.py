@@ -7,8 +7,14 @@ from typing import Any
 import networkx as nx
 
 from flwr_digest.core.effects import Effect, Notice, NoticeKind, Rebase, Send, StreamClosed
-from flwr_digest.core.events import LinkDown, LinkUp, MessageReceived, TimerFired, TimerKind
-from flwr_digest.core.events import Timer as CoreTimer
+from flwr_digest.core.events import (
+    LinkDown,
+    LinkUp,
+    MessageReceived,
+    Timer,
+    TimerFired,
+    TimerKind,
+)
 from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order, link
 from flwr_digest.core.invariants import check_station
 from flwr_digest.core.messages import Close, Hop, Inquiry, Message, Receipt, Sighting
@@ -54,7 +60,7 @@ def passing(generation: int = 1, hops: int = 4, **fields: Any) -> Hop:  # noqa: 
 
 
 def fired(made: Node, kind: TimerKind, now: float) -> list[Effect]:
-    return made.handle(TimerFired(timer=CoreTimer(kind=kind, stream_id=OTHER)), now)
+    return made.handle(TimerFired(timer=Timer(kind=kind, stream_id=OTHER)), now)
 
 
 def answer(made: Node) -> Message:
@@ -68,7 +74,8 @@ def test_it_is_passed_on_without_a_visit() -> None:
     peer, left = hop_in(effects)
     assert peer == C
     assert (left.stream.model, left.stream.hop) == (vector(5), 5)
-    assert (left.stream.visits, left.stream.tour.seen, left.stream.finished) == ({}, {A}, set())
+    assert left.stream.visits == {}
+    assert (left.stream.tour, left.stream.finished) == (FROM_A, frozenset())
     assert of_kind(Rebase, effects) == []
     station = made.stations[OTHER]
     assert (station.counters.visits, station.counters.hops_sent) == (0, 1)
@@ -78,7 +85,7 @@ def test_it_is_passed_on_without_a_visit() -> None:
 def test_it_gets_a_receipt_as_from_anyone() -> None:
     copy = passing()
     (receipt,) = [e.message for e in of_kind(Send, hears(relay(), A, copy)) if e.peer == A]
-    newest = Order(copy.stream.fence, 5)
+    newest = Order(copy.stream.fence, 0)
     assert receipt == Receipt(stream_id=OTHER, order=copy.stream.order, newest=newest)
 
 
@@ -89,7 +96,7 @@ def test_no_pace_holds_it() -> None:
 def test_the_relay_neither_ends_nor_delays_a_last_tour() -> None:
     copy = passing(closing=True, finished=frozenset({A, C}))
     _, left = hop_in(hears(relay(), A, copy))
-    assert (left.stream.closing, left.stream.finished) == (True, {A, C})
+    assert (left.stream.closing, left.stream.finished) == (True, frozenset({A, C}))
 
 
 def test_a_copy_that_came_before_is_dropped() -> None:
@@ -120,13 +127,11 @@ def test_where_it_finds_no_way_on_it_is_brought_back_to_the_nearest_member() -> 
 def test_without_any_link_it_waits_for_one() -> None:
     made = relay()
     hears(made, A, passing())
-    made = relay()
-    made.handle(LinkDown(peer=C), 0.5)
-    made.handle(LinkDown(peer=A), 0.5)
-    station = made.stations.setdefault(OTHER, made._relay(OTHER))  # noqa: SLF001
-    assert of_kind(Send, station.receive(A, passing(), frozenset(), 1.0))[1:] == []
-    assert station.held
-    assert hop_in(made.handle(LinkUp(peer=C), 2.0))[0] == C
+    made.handle(LinkDown(peer=A), 2.0)
+    effects = made.handle(LinkDown(peer=C), 2.0)
+    assert of_kind(Send, effects) == []
+    peer, left = hop_in(made.handle(LinkUp(peer=C), 3.0))
+    assert (peer, left.stream.model) == (C, vector(5))
 
 
 def test_without_a_receipt_it_is_sent_again_and_then_another_way() -> None:
@@ -164,9 +169,7 @@ def test_a_close_is_passed_on_through_others_once() -> None:
     made = relay()
     close = Close(stream_id=OTHER, order=Order(Fence(1, A), 9))
     effects = hears(made, A, close)
-    assert of_kind(Send, effects) == [Send(peer=C, message=close)] or [
-        (send.peer, type(send.message)) for send in of_kind(Send, effects)
-    ] == [(C, Close)]
+    assert [(e.peer, type(e.message)) for e in of_kind(Send, effects)] == [(C, Close)]
     assert of_kind(StreamClosed, effects) == [StreamClosed(stream_id=OTHER)]
     assert hears(made, C, close, 2.0) == []
     assert not made.closed  # its own session goes on

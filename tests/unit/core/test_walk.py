@@ -65,7 +65,9 @@ def test_the_nearest_unseen_member_is_next() -> None:
 
 def test_seen_members_are_passed_through_on_a_shortest_path() -> None:
     assert next_hop(PATH, frozenset(PATH), NodeId(1), seen(0, 1, 2), KEY) == 2
-    assert next_hop(RING, frozenset(RING), NodeId(0), seen(0, 1, 5, 4), KEY) == 1  # 2 is two away, 3 is three
+    assert (
+        next_hop(RING, frozenset(RING), NodeId(0), seen(0, 1, 5, 4), KEY) == 1
+    )  # 2 is two away, 3 is three
 
 
 def test_a_tour_is_over_when_all_are_seen() -> None:
@@ -161,7 +163,9 @@ def shares(topology: Topology, holder: int, *, metropolis: bool) -> dict[int, fl
 
 
 def test_a_random_walk_goes_to_all_neighbors_equally_often() -> None:
-    assert shares(STAR, 0, metropolis=False) == pytest.approx(dict.fromkeys(range(1, 5), 0.25), abs=0.03)
+    assert shares(STAR, 0, metropolis=False) == pytest.approx(
+        dict.fromkeys(range(1, 5), 0.25), abs=0.03
+    )
     assert shares(STAR, 3, metropolis=False) == {0: 1.0}
 
 
@@ -170,7 +174,9 @@ def test_a_metropolis_walk_goes_to_busier_nodes_less_often_and_stays_instead() -
 
 
 def test_a_metropolis_walk_always_goes_to_nodes_that_are_less_busy() -> None:
-    assert shares(STAR, 0, metropolis=True) == pytest.approx(dict.fromkeys(range(1, 5), 0.25), abs=0.03)
+    assert shares(STAR, 0, metropolis=True) == pytest.approx(
+        dict.fromkeys(range(1, 5), 0.25), abs=0.03
+    )
 
 
 def visits_of_a_walk(topology: Topology, *, metropolis: bool) -> dict[int, float]:
@@ -214,7 +220,9 @@ def test_degrees_are_counted_among_members() -> None:
 
 def test_a_walk_avoids_dead_links_and_needs_a_member_next_to_it() -> None:
     tour = Tour(dead_links=frozenset({link(A, B)}))
-    assert {wander(TRIANGLE, frozenset(TRIANGLE), A, tour, (k,), metropolis=False) for k in range(99)} == {C}
+    assert {
+        wander(TRIANGLE, frozenset(TRIANGLE), A, tour, (k,), metropolis=False) for k in range(99)
+    } == {C}
     assert wander(TRIANGLE, region(0, 1), A, tour, KEY, metropolis=False) is None
     assert wander(PATH, region(0, 4), NodeId(0), Tour(), KEY, metropolis=True) is None
 

@@ -12,7 +12,6 @@ import pytest
 from flwr_digest.errors import ConfigError
 from flwr_digest.learning.arrays import Floats
 from flwr_digest.learning.least_squares import LeastSquares
-from flwr_digest.sim import methods
 from flwr_digest.sim.methods import GRID, LOCAL_STEPS, METHODS, Settings, at_its_best, run_method
 from flwr_digest.sim.problem import Problem
 from flwr_digest.sim.record import Recorder
@@ -20,7 +19,12 @@ from tests.unit.sim.rivals.builders import FAULTY, SMALL, small
 
 ALL = sorted(METHODS)
 RIVALS = sorted(set(METHODS) - {"digest"})
-CURVE = {0.25: (0.4, 0.3, 0.2, 0.1), 0.5: (0.4, 0.15, 0.4, 0.3), 1.0: (0.4, 0.15, 0.4, 0.2)}
+CURVE = {
+    0.25: (0.4, 0.3, 0.2, 0.1),
+    0.5: (0.4, 0.15, 0.4, 0.3),
+    1.0: (0.4, 0.15, 0.4, 0.2),
+    2.0: (0.4, 0.4, 0.4, 0.4),
+}
 
 
 def start_gap(problem: Problem) -> float:
@@ -152,9 +156,9 @@ def test_settings_name_the_field_that_is_wrong(fields: dict[str, Any], line: str
 def test_the_grid_is_the_same_for_all_methods_that_have_local_steps() -> None:
     base = Settings(server="as-node", local_steps=7)
     tried = GRID.of("fedavg", base)
-    assert len(tried) == 9
+    assert len(tried) == 12
     assert {(s.learning_rate, s.local_steps) for s in tried} == {
-        (rate, steps) for rate in (0.25, 0.5, 1.0) for steps in (1, 5, 20)
+        (rate, steps) for rate in (0.25, 0.5, 1.0, 2.0) for steps in (1, 5, 20)
     }
     assert {s.server for s in tried} == {"as-node"}
     assert GRID.of("scaffold", base) == tried
@@ -162,7 +166,12 @@ def test_the_grid_is_the_same_for_all_methods_that_have_local_steps() -> None:
 
 def test_methods_without_local_steps_try_learning_rates_only() -> None:
     tried = GRID.of("centralised", Settings(local_steps=7))
-    assert [(s.learning_rate, s.local_steps) for s in tried] == [(0.25, 7), (0.5, 7), (1.0, 7)]
+    assert [(s.learning_rate, s.local_steps) for s in tried] == [
+        (0.25, 7),
+        (0.5, 7),
+        (1.0, 7),
+        (2.0, 7),
+    ]
 
 
 def best_rate(monkeypatch: pytest.MonkeyPatch, target: float) -> float | None:
@@ -185,10 +194,10 @@ def test_where_none_reaches_the_target_the_lowest_gap_is_best(
     assert best_rate(monkeypatch, 0.01) == 0.25
 
 
-def test_what_diverges_is_never_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    grid = methods.Grid(learning_rates=(1e6, 0.05, 1e4), local_steps=(1,))
-    monkeypatch.setattr(methods, "GRID", grid)
-    assert at_its_best(small(), "fedavg", Settings(), 0.001).learning_rate == 0.05
+@pytest.mark.parametrize("gap", [math.nan, math.inf])
+def test_what_diverges_is_never_best(monkeypatch: pytest.MonkeyPatch, gap: float) -> None:
+    monkeypatch.setitem(CURVE, 0.25, (0.4, 0.3, 0.2, gap))
+    assert best_rate(monkeypatch, 0.01) == 1.0
 
 
 def test_the_search_tells_its_progress_as_a_share(monkeypatch: pytest.MonkeyPatch) -> None:

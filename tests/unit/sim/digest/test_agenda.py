@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from flwr_digest.errors import LocalProtocolError
 from flwr_digest.sim.digest.agenda import Agenda
 
 
@@ -28,3 +31,10 @@ def test_an_event_may_note_another_for_the_same_time() -> None:
     agenda.at(1.0, lambda now: agenda.at(now, seen.append))
     agenda.run_until(1.0)
     assert seen == [1.0]
+
+
+def test_nothing_can_be_noted_for_a_time_that_is_over() -> None:
+    agenda = Agenda()
+    agenda.run_until(2.0)
+    with pytest.raises(LocalProtocolError, match="is noted at 2"):
+        agenda.at(1.9, print)

@@ -153,6 +153,16 @@ def test_a_node_that_comes_late_joins() -> None:
         assert all(copy.visits[NodeId(0)].steps > 50 for copy in kept)
 
 
+def test_steps_made_while_nobody_could_be_reached_count_for_the_pace() -> None:
+    absence = Absence(node=0, start_seconds=0.0, end_seconds=30.0)
+    scenario = replace(STEADY, nodes=2, steps=40.0, absences=(absence,))
+    simulated, rows = run(unit_problem(scenario, 1, seed=1), local_steps=3)
+    core = simulated.participants[0].core
+    assert core is not None
+    assert core.stations[STREAM].kept.visits[NodeId(1)].steps >= 30
+    assert rows[2].bytes_sent > 0  # it left when the link came, without three steps more
+
+
 # --- the run as a whole ---------------------------------------------------------------------------
 
 
