@@ -56,16 +56,15 @@ READERS: Mapping[str, Callable[[str], Value]] = {
 }
 """By key, what makes a value of the text; a `ValueError` says what it should be."""
 
-_OF_DIGEST = ("local-steps", "shards", "regions", "drift-correction", "walk", "gate")
+_OF_DIGEST = ("shards", "regions", "drift-correction", "walk", "gate")
 
 
 def _keys(method: str) -> tuple[str, ...]:
     """Return the keys that mean something to a method."""
-    if method == "digest":
-        return ("learning-rate", *_OF_DIGEST)
     steps = ("local-steps",) if method in LOCAL_STEPS else ()
+    streams = _OF_DIGEST if method == "digest" else ()
     server = ("server",) if method in ("fedavg", "scaffold") else ()
-    return ("learning-rate", *steps, *server)
+    return ("learning-rate", *steps, *streams, *server)
 
 
 TAKES: Mapping[str, tuple[str, ...]] = {method: _keys(method) for method in METHODS}

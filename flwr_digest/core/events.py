@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from flwr_digest.core.ids import NodeId, ShardId, StreamId
 from flwr_digest.core.messages import Message
@@ -20,8 +21,7 @@ class TimerKind(Enum):
     MISSING = "missing"  # members that cannot be reached to come back, before the last tour
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Timer:
+class Timer(NamedTuple):
     """Names one timer of one stream; setting it again replaces it."""
 
     kind: TimerKind

@@ -40,13 +40,14 @@ class Ledger:
 
     def handed_in(self, steps: int, displacement: Vector, gradients: Vector | None) -> Ledger:
         """Return the ledger with `steps` more local steps and the sum of their gradients."""
-        return replace(
-            self,
+        return Ledger(
             steps=self.steps + steps,
             pending=_sum(self.pending, displacement),
             pending_steps=self.pending_steps + steps,
             gradients=_sum(self.gradients, gradients),
             window_steps=self.window_steps + steps,
+            rate=self.rate,
+            banked_at=self.banked_at,
         )
 
     def banked(self, weight: float, window_steps: int, now: float) -> tuple[Ledger, Cargo | None]:

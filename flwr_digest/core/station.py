@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from operator import attrgetter
 
 from flwr_digest.core.account import Account, has_news, holds, settle
 from flwr_digest.core.config import NodeConfig
@@ -573,10 +574,9 @@ class Station:
 
     def _cancel_timers(self) -> list[Effect]:
         """Forget all waits that are under way."""
-        timers = [Timer(kind=kind, stream_id=self.stream_id) for kind in TimerKind]
-        effects = [CancelTimer(timer=timer) for timer in timers if timer.kind in self._timers]
+        kinds = sorted(self._timers, key=attrgetter("value"))
         self._timers.clear()
-        return [*effects]
+        return [CancelTimer(timer=Timer(kind=kind, stream_id=self.stream_id)) for kind in kinds]
 
     def _send(self, peer: NodeId, message: Message) -> Send:
         return Send(peer=peer, message=message)

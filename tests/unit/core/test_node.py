@@ -23,6 +23,7 @@ from flwr_digest.core.events import (
 from flwr_digest.core.ids import NodeId, ShardId, StreamId
 from flwr_digest.core.messages import Hop, Inquiry
 from flwr_digest.core.node import Node
+from flwr_digest.core.shard import RATE_WINDOW_STEPS
 from flwr_digest.core.state import first_state, for_new_session
 from flwr_digest.core.stream import Visit
 from flwr_digest.core.vector import Vector
@@ -175,6 +176,17 @@ def test_local_steps_belong_to_one_shard_alone() -> None:
     assert [made.states[s].account.steps for s in (STREAM, OTHER)] == [3, 0]
     assert made.handle(steps(2, shard=ShardId(1)), 2.0) == []  # nothing is held
     assert [made.states[s].account.steps for s in (STREAM, OTHER)] == [3, 2]
+
+
+def test_a_node_that_comes_back_goes_on_from_the_rate_that_it_has_given() -> None:
+    made = node(drift_correction=True)
+    made.handle(steps(RATE_WINDOW_STEPS, gradients=RATE_WINDOW_STEPS * 3.0), 1.0)
+    again = Node(made.config, made.states)
+    again.handle(LinkUp(peer=B), 1.5)
+    again.handle(steps(RATE_WINDOW_STEPS, gradients=RATE_WINDOW_STEPS * 5.0), 2.0)
+    copy = hop(1, 1, rate=vector(0))
+    _, left = hop_in(again.handle(MessageReceived(peer=B, message=copy), 3.0))
+    assert left.stream.rate == vector(5)  # and not 8
 
 
 def test_each_shard_has_its_own_stream_that_leaves_by_itself() -> None:

@@ -284,6 +284,15 @@ def test_a_last_tour_does_not_go_on_with_a_replaced_copy() -> None:
     assert left.finished == {B}  # whether A has finished, its own copy does not know
 
 
+def test_nor_does_it_with_the_gateways_own() -> None:
+    made = trained_gateway()
+    comes(made, OTHER, 1, 0.6, finished=done(C))
+    left = leaves(STREAM, comes(made, STREAM, 9, 1.0, finished=done(A)))
+    assert left.closing
+    again = leaves(STREAM, comes(made, STREAM, 20, 2.0, 6, visits={B: UNKNOWN}, tour=Tour()))
+    assert not again.closing  # A has got another copy since
+
+
 def replaced_often(made: Node, times: int) -> list[Effect]:
     """Let copies come that are too old; return the effects of the last."""
     effects: list[Effect] = []

@@ -1,0 +1,96 @@
+"""Tasks in other processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+
+import pytest
+
+from flwr_digest.cli.workers import ONE_THREAD, Tell, Watcher, do_all, usable_cpus
+from flwr_digest.errors import ConfigError, DigestError
+
+QUIET = Watcher(on_share=lambda number, share: None, on_end=lambda number: None)
+
+
+def square(number: int, tell: Tell) -> tuple[int, int]:
+    tell(0.5)
+    return number**2, os.getpid()
+
+
+def threads(name: str, tell: Tell) -> str | None:
+    return os.environ.get(name)
+
+
+def refuse(number: int, tell: Tell) -> None:
+    if number == 1:
+        raise ConfigError("number is 1: it must be another")
+
+
+def die(number: int, tell: Tell) -> None:
+    os._exit(3)
+
+
+def interrupted(number: int) -> None:
+    raise KeyboardInterrupt
+
+
+def test_outcomes_come_in_the_order_of_the_tasks_and_from_other_processes() -> None:
+    outcomes = do_all(square, [3, 1, 2], 2, QUIET)
+
+    assert [square for square, _ in outcomes] == [9, 1, 4]
+    assert os.getpid() not in {process for _, process in outcomes}
+
+
+def test_workers_have_one_thread_and_this_process_keeps_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+
+    assert do_all(threads, list(ONE_THREAD), 1, QUIET) == ["1"] * len(ONE_THREAD)
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_the_watcher_is_told_of_shares_and_ends() -> None:
+    shares: list[tuple[int, float]] = []
+    ends: list[int] = []
+    # Alone in its process, the first task has been told of before the second has ended.
+    watcher = Watcher(
+        on_share=lambda number, share: shares.append((number, share)), on_end=ends.append
+    )
+    do_all(square, [1, 2, 3], 1, watcher)
+
+    assert sorted(ends) == [0, 1, 2]
+    assert (0, 0.5) in shares
+
+
+@pytest.mark.parametrize(
+    ("work", "error", "said"),
+    [
+        (refuse, ConfigError, "^number is 1: it must be another$"),
+        (die, DigestError, "^a worker process died; if memory ran out, use fewer with --jobs$"),
+    ],
+)
+def test_an_error_in_a_worker_is_raised_here_and_no_worker_stays(
+    work: Callable[[int, Tell], None], error: type[DigestError], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        do_all(work, [0, 1, 2], 2, QUIET)
+
+    assert multiprocessing.active_children() == []
+
+
+def test_an_interrupt_ends_all_workers() -> None:
+    watcher = Watcher(on_share=lambda number, share: None, on_end=interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        do_all(square, [1, 2, 3], 2, watcher)
+
+    assert multiprocessing.active_children() == []
+
+
+def test_there_is_at_least_one_cpu() -> None:
+    assert usable_cpus() >= 1
