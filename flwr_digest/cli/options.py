@@ -100,7 +100,7 @@ Walk = Annotated[
     ),
 ]
 LocalSteps = Annotated[
-    float | None,
+    int | None,
     typer.Option(
         metavar="STEPS",
         help="Local steps a node makes between two exchanges, 1 or more; DIGEST: at least, "
