@@ -115,6 +115,15 @@ class NodeConfig:
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
         check_topology(self.topology)
+        self._check_everyone_is_visited()
+
+    def _check_everyone_is_visited(self) -> None:
+        for shard in {plan.shard for plan in self.streams.values()}:
+            visited = frozenset[NodeId]().union(
+                *(plan.members for plan in self.streams.values() if plan.shard == shard)
+            )
+            if missing := set(self.topology) - visited:
+                raise ConfigError(f"no stream of shard {shard} visits node {min(missing)}")
 
     @cached_property
     def regional(self) -> bool:

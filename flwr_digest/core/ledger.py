@@ -55,9 +55,9 @@ class Ledger:
 
         The rate is measured over at least `window_steps` local steps (fewer are too noisy).
         """
-        emptied = replace(self, pending=None, pending_steps=0, banked_at=now)
         if self.pending is None:
-            return emptied, None
+            return self, None
+        emptied = replace(self, pending=None, pending_steps=0, banked_at=now)
         cargo = Cargo(model=weight * self.pending)
         if self.gradients is None:
             return emptied, cargo

@@ -80,7 +80,7 @@ class Node:
                 station = self.stations[stream_id]
                 found[stream_id] = StationState(
                     account=account,
-                    kept=station.kept,
+                    kept=station.remembered,
                     highest=station.highest,
                     rate=rate,
                 )

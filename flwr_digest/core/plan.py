@@ -251,7 +251,7 @@ class Plan:
 
 
 def _streams(rows: dict[str, Any], regions: list[Any]) -> dict[StreamId, StreamPlan]:
-    members = [frozenset(map(NodeId, region)) for region in regions]
+    members = {n: frozenset(map(NodeId, region)) for n, region in enumerate(regions)}
     return {
         StreamId(int(s)): StreamPlan(
             shard=ShardId(int(shard)), start=NodeId(int(start)), members=members[region]

@@ -87,6 +87,7 @@ class Station:
         self._gave_up = False  # closed for want of links, not by a last tour
         self._idle_until: float | None = None  # how long it waits for news of other regions
         self._timers: set[TimerKind] = set()  # those that are set
+        self._last_settled: Stream | None = None  # where the account has lost its history since
         self._paced = True  # the pace holds the stream: it has not been here before on its tour
         self._stayed = 0  # how often a random walk has chosen to stay
         self._stay_until_steps = 0
@@ -96,6 +97,11 @@ class Station:
     def account(self) -> Account:
         """What this node has for the stream, and has given."""
         return self._member_shard.regions[self.stream_id].account
+
+    @property
+    def remembered(self) -> Stream:
+        """The newest copy that was here and that the account knows of."""
+        return self._last_settled or self.kept
 
     @property
     def trained(self) -> bool:
@@ -178,7 +184,9 @@ class Station:
         self._missing_until = None
         self.highest = stream.fence
         self._clock_offset = now - stream.clock_seconds
-        self._paced = self.config.node_id not in stream.tour.seen
+        again = self.config.walk is Walk.TOUR and self.config.node_id in stream.tour.seen
+        self._paced = not again
+        self._idle_until = None
         receipt = self._receipt_for(peer, stream)
         effects += self._visit(stream, now)
         return [*effects, receipt, *self._stay(live, now)]
@@ -209,14 +217,18 @@ class Station:
     def _visit(self, stream: Stream, now: float) -> list[Effect]:
         """Settle accounts with a copy of the stream, keep it, and rebase the node on it."""
         if self.shard is None:
-            self.kept = replace(stream, hop=stream.hop + 1)  # so that it is newer than what passed
+            # One hop on, so that it is newer than what passed before.
+            done = frozenset({self.config.node_id}) & self.members  # one that lost its history
+            tour = replace(stream.tour, seen=stream.tour.seen | done)
+            finished = stream.finished | done
+            self.kept = replace(stream, hop=stream.hop + 1, tour=tour, finished=finished)
             return []
         me = self.config.node_id
         self.shard.bank(now)
         effects: list[Effect] = []
         if self.config.regional and not holds(self.account, stream, me):
             if self.counters.replacements == MOST_REPLACEMENTS:
-                return self._only_relay(stream)
+                return self._only_relay(stream, now)
             effects, stream = self._put_in_its_place(stream)
         finished = stream.finished | {me} if self.finished else stream.finished - {me}
         settlement = settle(self.account, stream, me, self.members)
@@ -256,11 +268,11 @@ class Station:
         own = replace(self.kept, fence=self._raised_fence(), tour=stream.tour, closing=False)
         return [self._notice(NoticeKind.REPLACED)], own
 
-    def _only_relay(self, stream: Stream) -> list[Effect]:
+    def _only_relay(self, stream: Stream, now: float) -> list[Effect]:
         """Let the stream pass without a visit: gateways replace each other's copies in turn."""
-        self.shard = None
-        self.kept = replace(stream, hop=stream.hop + 1)
-        return [self._notice(NoticeKind.HISTORY_LOST)]
+        self._member_shard.regions[self.stream_id].complete = True  # nothing more comes from it
+        self._last_settled, self.shard = self.kept, None
+        return [self._notice(NoticeKind.HISTORY_LOST), *self._visit(stream, now)]
 
     def _stay(self, live: frozenset[NodeId], now: float) -> list[Effect]:
         self.held = True
@@ -279,11 +291,12 @@ class Station:
         missing_steps = self._goal_steps() - self._steps
         if missing_steps > 0 and not self.trained:
             return [AwaitSteps(stream_id=self.stream_id, more_steps=missing_steps)]
-        if lingers := self._lingers(now):
-            return lingers
         effects: list[Effect] = []
         if self._has_news(now):
             effects += self._visit(self.kept, now)
+            self._idle_until = now  # others shall know it soon
+        elif lingers := self._lingers(now):
+            return lingers
         peer = self._choose(tour)
         if peer is None:
             return effects + self._tour_completed(live, now)
@@ -313,7 +326,7 @@ class Station:
 
         Nobody here trains any more, so the pace holds no stream; it would race from node to node.
         """
-        if not self.trained or self.finished or self._has_news(now):
+        if not self.trained or self.finished:
             return []
         if self._idle_until is None:
             self._idle_until = now + self.receipt_patience.wait_seconds
@@ -336,7 +349,7 @@ class Station:
         return self.try_to_leave(live, now)
 
     def _tour_completed(self, live: frozenset[NodeId], now: float) -> list[Effect]:
-        if self.shard is None:
+        if self.config.node_id not in self.members:
             return self._bring_back(live, now)
         if self.kept.closing:
             return self._close(live)
@@ -535,6 +548,7 @@ class Station:
     def _reissue(self, live: frozenset[NodeId], now: float) -> list[Effect]:
         """Put the kept copy back into the world, above every other copy."""
         copy = replace(self.kept, fence=self._raised_fence(), tour=Tour(), closing=False)
+        self._paced = True
         return self._visit(copy, now) + self._stay(live, now)
 
     def _raised_fence(self) -> Fence:

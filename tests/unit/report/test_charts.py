@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import pytest
 
 from flwr_digest.errors import ConfigError
 from flwr_digest.report.charts import COLORS, check_matplotlib, draw
+from flwr_digest.report.curves import Curve
 from tests.unit.report.measurements import curve_of
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -19,8 +21,8 @@ TWO = [
 ]
 
 
-def svg_of(*args: object) -> str:
-    return draw(*args, ("svg",))["svg"].decode()  # type: ignore[arg-type]
+def svg_of(title: str, curves: Sequence[Curve]) -> str:
+    return draw(title, curves, ("svg",))["svg"].decode()
 
 
 def texts(svg: str) -> list[str]:
