@@ -8,8 +8,10 @@ _PREFIXES = ("", "k", "M", "G", "T")
 
 
 def plain(value: float | None) -> str:
-    """Return three significant digits."""
-    return NONE if value is None else f"{value:.3g}"
+    """Return three significant digits, zeros at the end included; 0 itself needs none."""
+    if value is None:
+        return NONE
+    return f"{value:#.3g}".removesuffix(".") if value else "0"
 
 
 def counted(value: float | None) -> str:

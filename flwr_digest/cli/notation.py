@@ -94,7 +94,7 @@ def _written(name: str, value: Value) -> str:
     key = name.replace("_", "-")
     if isinstance(value, bool):
         return key if value else OFF + key
-    return f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+    return f"{key}={value}".removesuffix(".0")  # and all other digits: labels tell methods apart
 
 
 def parse_methods(texts: Iterable[str]) -> list[Choice]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flwr_digest.cli.consoles import notes_console
 from flwr_digest.cli.files import check_file, check_folder, write_all
-from flwr_digest.cli.notation import Choice
+from flwr_digest.cli.notation import Choice, with_options
 from flwr_digest.cli.outputs import check_apart, files_of, show
 from flwr_digest.cli.progress import shown
 from flwr_digest.cli.runs import Run, Search, all_runs, carry_out, tuned
@@ -103,7 +103,8 @@ def _at_their_best(request: Request) -> list[Choice]:
     runs = all_runs(request.scenario, request.choices, request.seeds[:1])
     searches = [Search(run=run, gap=request.tune_to) for run in runs]
     with shown("tuning", [run.name for run in runs], notes_console()) as watcher:
-        return do_all(tuned, searches, request.processes, watcher)
+        best = do_all(tuned, searches, request.processes, watcher)
+    return with_options(best, {})  # two that have become the same are one
 
 
 def _results(request: Request, runs: Sequence[Run]) -> list[Result]:

@@ -138,12 +138,14 @@ def test_simulate_takes_settings_from_notation_and_options(small: str, command: 
 
 
 def test_tuned_methods_run_with_what_suited_them_best(small: str, command: Command) -> None:
-    words = ["--methods", "centralised:learning-rate=9", "--seeds", "1,2", "--tune", "--json"]
+    twice = "centralised,centralised:learning-rate=9"  # which tuning makes the same
+    words = ["--methods", twice, "--seeds", "1,2", "--tune", "--json"]
     ended = command("compare", "--scenario", small, *words)
     results = results_of(ended.out)
 
     assert ended.code == 0
-    assert len({(each["label"], each["learning_rate"]) for each in results}) == 1
+    assert [each["seed"] for each in results] == [1, 2]
+    assert results[0]["label"] == results[1]["label"]
     assert results[0]["learning_rate"] in (0.25, 0.5, 1.0)
     assert results[0]["label"] == f"centralised, learning-rate={results[0]['learning_rate']:g}"
 

@@ -27,8 +27,15 @@ def test_bytes_have_three_digits_and_a_prefix(count: float, shown: str) -> None:
     assert humane.size(count) == shown
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0070123, "0.00701"), (0.3, "0.300"), (17.0, "17.0"), (123.4, "123"), (0.0, "0")],
+)
+def test_figures_in_a_column_have_as_many_digits(value: float, shown: str) -> None:
+    assert humane.plain(value) == shown
+
+
 def test_each_figure_has_its_form() -> None:
-    assert humane.plain(0.0070123) == "0.00701"
     assert humane.counted(12345.6) == "12,346"
     assert humane.share(0.678) == "68 %"
     assert humane.accuracy(0.97) == "0.970"

@@ -122,6 +122,12 @@ def test_where_one_method_is_wanted_several_are_refused() -> None:
         parse_one("fedavg,d-psgd")
 
 
+def test_labels_tell_near_learning_rates_apart() -> None:
+    first, second = labels("fedavg:learning-rate=0.12345678,fedavg:learning-rate=0.12345679")
+
+    assert first != second
+
+
 def test_options_go_to_all_methods_that_take_them() -> None:
     assert optioned("digest,fedavg,centralised", {"local_steps": 9, "shards": 2}) == [
         "digest, local-steps=9, shards=2",
