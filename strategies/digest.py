@@ -46,9 +46,9 @@ class Digest(FedAvg):
     topology : str, default "small-world"
         "ring", "small-world", "complete" and others, see `flwr_digest.topology`; or "file:PATH".
         Small-world, as in the measurements of DIGEST here: short ways at few links.
-    local_steps : int, default 20
+    local_steps : int, default 10
         The pace H: how many local steps a node makes before it lets a stream go on; fewer are
-        fresher, and cost more bytes; 0: as fast as the links allow. 20: measured on digits, see
+        fresher, and cost more bytes; 0: as fast as the links allow. 10: measured on digits, see
         the README.
     shards : int, default 1
         Into how many slices the model is cut, each a stream of its own: hops take less time, and
@@ -88,7 +88,7 @@ class Digest(FedAvg):
         self,
         *args: Any,  # noqa: ANN401 (FedAvg's own, whichever its version has)
         topology: str = "small-world",
-        local_steps: int = 20,
+        local_steps: int = 10,
         shards: int = 1,
         regions: int = 1,
         drift_correction: bool = False,

@@ -9,6 +9,7 @@ from flwr.app import MetricRecord, RecordDict
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LinearLR
 from torch.utils.data import DataLoader, TensorDataset
 
 TEST_SAMPLES = 360
@@ -62,9 +63,15 @@ def train(
     batch_size: int,
     order_seed: int,
 ) -> float:
-    """Train the model, and return the mean loss over all local steps."""
+    """Train the model, and return the mean loss over all local steps.
+
+    The learning rate falls to almost nothing, so that whoever takes longer than the others does not
+    end up with a model of its own.
+    """
     order = torch.Generator().manual_seed(order_seed)
     loader = DataLoader(samples, batch_size=batch_size, shuffle=True, generator=order)
+    steps = epochs * len(loader)
+    schedule = LinearLR(optimizer, start_factor=1.0, end_factor=0.02, total_iters=steps)
     loss_of = nn.CrossEntropyLoss()
     losses: list[float] = []
     model.train()
@@ -74,6 +81,7 @@ def train(
             loss = loss_of(model(pixels), labels)
             loss.backward()
             optimizer.step()
+            schedule.step()
             losses.append(loss.item())
     return sum(losses) / len(losses)
 
