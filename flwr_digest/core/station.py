@@ -88,7 +88,7 @@ class Station:
         self._idle_until: float | None = None  # how long it waits for news of other regions
         self._timers: set[TimerKind] = set()  # those that are set
         self._last_settled: Stream | None = None  # where the account has lost its history since
-        self._paced = True  # the pace holds the stream: it has not been here before on its tour
+        self._paced = True  # the pace holds the stream: it is about to begin a tour
         self._stayed = 0  # how often a random walk has chosen to stay
         self._stay_until_steps = 0
         self._clock_offset = 0.0  # the driver's clock less the stream's
@@ -184,8 +184,7 @@ class Station:
         self._missing_until = None
         self.highest = stream.fence
         self._clock_offset = now - stream.clock_seconds
-        again = self.config.walk is Walk.TOUR and self.config.node_id in stream.tour.seen
-        self._paced = not again
+        self._paced = self.config.walk is not Walk.TOUR
         self._idle_until = None
         receipt = self._receipt_for(peer, stream)
         effects += self._visit(stream, now)
@@ -316,7 +315,8 @@ class Station:
     def _goal_steps(self) -> int:
         """After how many local steps the pace lets the stream go.
 
-        It holds a stream once on each tour, not where it comes through again on its way.
+        It holds a stream once on each tour, where the tour ends. Held at each node, all tours would
+        be as slow as the slowest of them (measured: with unequal speeds, seven times as long).
         """
         pace = self.config.local_steps if self._paced else 0
         return max(self._steps_when_left + pace, self._stay_until_steps)
@@ -361,6 +361,7 @@ class Station:
         self._missing_until = None
         tour = Tour(seen=frozenset({self.config.node_id}) & self.members)
         self.kept = replace(self.kept, tour=tour, closing=closing)
+        self._paced = True
         return self.try_to_leave(live, now)
 
     def _bring_back(self, live: frozenset[NodeId], now: float) -> list[Effect]:

@@ -10,14 +10,15 @@ import pytest
 
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.messages import Hop, Receipt
+from flwr_digest.core.walk import Walk
 from tests.golden.transcript import Transcript, go_on, where
 from tests.support.world import STREAM, World
 
 A, B, C = NodeId(0), NodeId(1), NodeId(2)
 
 
-def ring_of_three(told: Transcript, local_steps: int = 0) -> World:
-    return World(graph=nx.cycle_graph(3), local_steps=local_steps, watch=told.note)
+def ring_of_three(told: Transcript, local_steps: int = 0, walk: Walk = Walk.TOUR) -> World:
+    return World(graph=nx.cycle_graph(3), local_steps=local_steps, walk=walk, watch=told.note)
 
 
 def next_holder(world: World) -> NodeId:
@@ -57,7 +58,7 @@ def quiet_session(told: Transcript) -> None:
 
 def holder_dies(told: Transcript) -> None:
     """The holder dies, a neighbor re-issues."""
-    world = ring_of_three(told, local_steps=2)
+    world = ring_of_three(told, 2, Walk.RANDOM)  # whose pace holds it at each node
     told.train(world, A, 2)
     lost = next_holder(world)
     go_on(world, nobody_waits)  # taken, and held there by the pace
@@ -80,7 +81,7 @@ def receipt_lost(told: Transcript) -> None:
 
 def another_way(told: Transcript) -> None:
     """No receipt: sent another way, the old copy dies at the first node that knows the fence."""
-    world = ring_of_three(told, local_steps=2)
+    world = ring_of_three(told, 2, Walk.RANDOM)  # whose pace holds it at each node
     told.train(world, A, 2)
     silent = next_holder(world)
     other = B if silent == C else C

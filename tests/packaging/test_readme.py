@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from flwr_digest.cli.app import main
 from flwr_digest.strategies import Digest
 from flwr_digest.strategies.digest import REPLY_IN_TIME
 
@@ -20,6 +21,7 @@ def test_its_make_targets_exist() -> None:
     targets = set(re.findall(r"^make (\w+)", README, flags=re.MULTILINE))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert targets == {"demo", "test"}
+    assert COMMANDS
     assert targets <= set(re.findall(r"^(\w+):", makefile, flags=re.MULTILINE))
 
 
@@ -31,6 +33,16 @@ def test_its_options_are_those_of_the_strategy() -> None:
     for name, default in own.items():
         computed = f"{REPLY_IN_TIME} x timeout" if default is None else str(default)
         assert re.sub('[`"]', "", rows[name]) == computed
+
+
+COMMANDS = re.findall(r"^flwr-digest (.+)$", README, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_its_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    short = ["--steps", "5"] if command.split()[0] in {"simulate", "compare"} else []
+    assert main([*command.split(), *short]) == 0
 
 
 @pytest.mark.parametrize("file", ["server_app.py", "client_app.py"])

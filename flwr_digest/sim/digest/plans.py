@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flwr_digest.sim.problem import Problem
 
 LOCAL_STEPS = 10
-"""The pace where the settings do not say, as in the strategy `Digest`. Measured: 5 is a sixth sooner
+"""The pace where the settings do not say, as in `Digest`. Measured: 5 is a sixth sooner
 at a given gap and a fifth dearer, 20 a fifth later and a fifth cheaper (digits, 4 shards)."""
 
 RECEIPT_TRIPS = 4

@@ -19,7 +19,7 @@ from flwr_digest.core.node import Node
 from flwr_digest.core.shard import Shard
 from flwr_digest.core.state import StationState, first_state, for_new_session
 from flwr_digest.core.station import Station
-from flwr_digest.core.stream import Stream
+from flwr_digest.core.stream import Stream, Tour
 from flwr_digest.core.vector import Vector
 from flwr_digest.core.walk import Topology
 
@@ -35,6 +35,8 @@ def topology_of(graph: nx.Graph[int]) -> Topology:
 
 TRIANGLE = topology_of(nx.complete_graph(3))
 A, B, C = NodeId(0), NodeId(1), NodeId(2)
+LAST = Tour(seen=frozenset({B, C}))
+"""Of a copy that comes to A: the tour ends there."""
 
 
 def vector(*values: float) -> Vector:

@@ -34,12 +34,14 @@ def test_a_hop_on_a_link_that_dies_goes_another_way_at_once() -> None:
 def test_a_stream_that_died_with_its_holder_is_missed_soon() -> None:
     world = World(graph=nx.cycle_graph(3), local_steps=5)
     world.train(A, 5)
-    while at(world, A).outbound is not None:
+    while not (at(world, B).held or at(world, C).held):  # where its first tour has ended
         world.deliver()
-    holder = B if at(world, B).held else C
+    holder, sender = (B, C) if at(world, B).held else (C, B)
+    while at(world, sender).outbound is not None:
+        world.deliver()
 
     world.crash(holder)
-    while at(world, A).counters.reissues == 0:
+    while at(world, sender).counters.reissues == 0:
         assert world.now < SOON_SECONDS
         if world.under_way:
             world.deliver()

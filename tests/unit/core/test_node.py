@@ -29,6 +29,7 @@ from flwr_digest.core.stream import Visit
 from flwr_digest.core.vector import Vector
 from flwr_digest.errors import LocalProtocolError, RemoteProtocolError
 from tests.unit.core.builders import (
+    LAST,
     LIFE,
     OTHER,
     SHARD,
@@ -192,7 +193,7 @@ def test_a_node_that_comes_back_goes_on_from_the_rate_that_it_has_given() -> Non
 def test_each_shard_has_its_own_stream_that_leaves_by_itself() -> None:
     made = node(STREAM, OTHER, local_steps=2)
     for stream_id in (STREAM, OTHER):
-        made.handle(MessageReceived(peer=B, message=hop(1, 1, stream_id=stream_id)), 1.0)
+        made.handle(MessageReceived(peer=B, message=hop(1, 1, stream_id=stream_id, tour=LAST)), 1.0)
     _, left = hop_in(made.handle(steps(2, shard=ShardId(1)), 2.0))
     assert (left.stream.stream_id, left.stream.model.item()) == (OTHER, 2)
     assert made.stations[STREAM].held

@@ -27,6 +27,7 @@ from flwr_digest.core.station import Station
 from flwr_digest.core.stream import Tour
 from flwr_digest.errors import LocalProtocolError
 from tests.unit.core.builders import (
+    LAST,
     LIFE,
     STREAM,
     TRIANGLE,
@@ -125,7 +126,7 @@ def test_without_a_link_it_waits_for_one() -> None:
 
 def test_the_pace_holds_the_stream_until_the_node_has_made_its_steps() -> None:
     made = elsewhere(local_steps=3)
-    effects = made.receive(B, hop(1, 1), ALL, 1.0)
+    effects = made.receive(B, hop(1, 1, tour=LAST), ALL, 1.0)
     assert of_kind(AwaitSteps, effects) == [AwaitSteps(stream_id=STREAM, more_steps=3)]
     assert [kind for _, kind in sent(effects)] == ["Receipt"]
     assert [kind for _, kind in sent(make_steps(made, 2, ALL, 2.0))] == []
@@ -137,17 +138,17 @@ def test_the_pace_holds_the_stream_until_the_node_has_made_its_steps() -> None:
 def test_the_pace_counts_from_the_last_departure() -> None:
     made = elsewhere(local_steps=3)
     make_steps(made, 4, ALL, 0.5)
-    assert hop_in(made.receive(B, hop(1, 1), ALL, 1.0))
+    assert hop_in(made.receive(B, hop(1, 1, tour=LAST), ALL, 1.0))
     make_steps(made, 2, ALL, 1.5)
-    effects = made.receive(B, hop(1, 5), ALL, 2.0)
+    effects = made.receive(B, hop(1, 5, tour=LAST), ALL, 2.0)
     assert of_kind(AwaitSteps, effects) == [AwaitSteps(stream_id=STREAM, more_steps=1)]
 
 
-def test_the_pace_holds_a_stream_once_on_each_tour() -> None:
+def test_the_pace_holds_a_stream_once_on_each_tour_where_it_ends() -> None:
     made = elsewhere(local_steps=3)
-    again = Tour(seen=frozenset({A, B}))
-    assert hop_in(made.receive(B, hop(1, 1, tour=again), ALL, 1.0))[0] == C
-    effects = made.receive(B, hop(1, 5, tour=Tour(seen=frozenset({B}))), ALL, 2.0)
+    under_way = Tour(seen=frozenset({B}))
+    assert hop_in(made.receive(B, hop(1, 1, tour=under_way), ALL, 1.0))[0] == C
+    effects = made.receive(C, hop(1, 5, tour=LAST), ALL, 2.0)
     assert of_kind(AwaitSteps, effects) == [AwaitSteps(stream_id=STREAM, more_steps=3)]
     assert made.held
 
@@ -158,13 +159,13 @@ def test_without_a_pace_it_leaves_at_once() -> None:
 
 def test_a_node_that_has_finished_training_holds_nothing() -> None:
     made = elsewhere(local_steps=3)
-    made.receive(B, hop(1, 1), ALL, 1.0)
+    made.receive(B, hop(1, 1, tour=LAST), ALL, 1.0)
     assert hop_in(end_training(made, ALL, 2.0))
 
 
 def test_what_was_trained_while_it_was_held_leaves_with_it() -> None:
     made = elsewhere(local_steps=3)
-    made.receive(B, hop(1, 1), ALL, 1.0)
+    made.receive(B, hop(1, 1, tour=LAST), ALL, 1.0)
     effects = make_steps(made, 3, ALL, 2.0)
     _, left = hop_in(effects)
     assert left.stream.model.item() == 3
@@ -259,7 +260,7 @@ def test_only_a_first_attempt_teaches_how_long_receipts_take() -> None:
 
 def test_a_copy_that_came_before_is_dropped_and_the_receipt_says_what_is_known() -> None:
     made = elsewhere(local_steps=9)
-    first = hop(1, 4)
+    first = hop(1, 4, tour=LAST)
     made.receive(B, first, ALL, 1.0)
     effects = made.receive(B, first, ALL, 2.0)
     newest = Order(Fence(1, B), 5)
@@ -270,8 +271,8 @@ def test_a_copy_that_came_before_is_dropped_and_the_receipt_says_what_is_known()
 
 def test_a_copy_of_equal_order_is_dropped() -> None:
     made = elsewhere(local_steps=9)
-    made.receive(B, hop(1, 4), ALL, 1.0)
-    made.receive(B, hop(1, made.kept.hop), ALL, 2.0)
+    made.receive(B, hop(1, 4, tour=LAST), ALL, 1.0)
+    made.receive(B, hop(1, made.kept.hop, tour=LAST), ALL, 2.0)
     assert (made.counters.stale_drops, made.counters.visits) == (1, 1)
 
 
@@ -307,7 +308,7 @@ def test_a_newer_copy_ends_the_wait_for_a_receipt() -> None:
     made.start(ALL, 0.0)
     make_steps(made, 1, ALL, 0.5)
     assert made.outbound is not None
-    effects = made.receive(C, hop(7, 1), ALL, 1.0)
+    effects = made.receive(C, hop(7, 1, tour=LAST), ALL, 1.0)
     assert canceled(effects) == [TimerKind.RECEIPT]
     assert made.held
     check_station(made)  # not both here and on its way
@@ -324,7 +325,7 @@ def test_a_stream_that_stays_away_is_asked_for() -> None:
 
 def test_an_inquiry_is_answered_with_the_newest_copy_known() -> None:
     made = elsewhere(local_steps=9)
-    made.receive(B, hop(1, 4), ALL, 1.0)
+    made.receive(B, hop(1, 4, tour=LAST), ALL, 1.0)
     (send,) = of_kind(Send, made.receive(C, Inquiry(stream_id=STREAM), ALL, 2.0))
     newest = Order(Fence(1, B), 5)
     assert send == Send(peer=C, message=Sighting(stream_id=STREAM, newest=newest))
@@ -360,23 +361,23 @@ def test_nobody_to_ask_is_no_reason_to_re_issue() -> None:
 def test_a_stream_that_comes_after_all_ends_the_search() -> None:
     made = elsewhere(local_steps=9)
     make_steps(made, 9, ALL, 0.5)
-    peer, left = hop_in(made.receive(B, hop(1, 4), ALL, 1.0))
+    peer, left = hop_in(made.receive(B, hop(1, 4, tour=LAST), ALL, 1.0))
     made.receive(peer, receipt_for(left), ALL, 1.5)
     made.timer_fired(TimerKind.LOST, ALL, 30.0)
-    assert canceled(made.receive(B, hop(1, 9), ALL, 31.0)) == [TimerKind.ANSWERS]
+    assert canceled(made.receive(B, hop(1, 9, tour=LAST), ALL, 31.0)) == [TimerKind.ANSWERS]
     assert made.held
     assert made.timer_fired(TimerKind.ANSWERS, ALL, 33.0) == []
 
 
 def test_only_timers_that_are_set_are_canceled() -> None:
     made = elsewhere(local_steps=9)
-    assert canceled(made.receive(B, hop(1, 4), ALL, 1.0)) == [TimerKind.LOST]
-    assert canceled(made.receive(B, hop(1, 6), ALL, 2.0)) == []  # that wait was over
+    assert canceled(made.receive(B, hop(1, 4, tour=LAST), ALL, 1.0)) == [TimerKind.LOST]
+    assert canceled(made.receive(B, hop(1, 6, tour=LAST), ALL, 2.0)) == []  # that wait was over
 
 
 def test_a_held_stream_is_not_lost() -> None:
     made = elsewhere(local_steps=9)
-    made.receive(B, hop(1, 4), ALL, 1.0)
+    made.receive(B, hop(1, 4, tour=LAST), ALL, 1.0)
     assert made.timer_fired(TimerKind.LOST, ALL, 99.0) == []
 
 
@@ -498,7 +499,7 @@ def test_the_pace_explains_nothing_to_whoever_has_finished() -> None:
 def test_the_pace_explains_only_the_first_tour() -> None:
     made = elsewhere(local_steps=5)
     make_steps(made, 5, ALL, 0.5)
-    peer, left = hop_in(made.receive(B, hop(1, 4), ALL, 1.0))
+    peer, left = hop_in(made.receive(B, hop(1, 4, tour=LAST), ALL, 1.0))
     made.receive(peer, receipt_for(left), ALL, 1.5)
     assert sent(made.timer_fired(TimerKind.LOST, ALL, 30.0)) == [(B, "Inquiry"), (C, "Inquiry")]
 
@@ -508,7 +509,7 @@ def test_the_pace_explains_only_the_first_tour() -> None:
 
 def test_a_held_copy_that_is_outranked_goes_nowhere() -> None:
     made = elsewhere(local_steps=9)
-    made.receive(B, hop(1, 4), ALL, 1.0)
+    made.receive(B, hop(1, 4, tour=LAST), ALL, 1.0)
     made.receive(C, sighting(9, 40), ALL, 2.0)
     effects = make_steps(made, 9, ALL, 3.0)
     assert sent(effects) == []

@@ -23,7 +23,7 @@ def refusal(**options: Any) -> str:  # noqa: ANN401
 
 def test_the_defaults_are_allowed() -> None:
     options = Digest().options
-    assert (options.topology, options.local_steps, options.seed) == ("small-world", 20, 0)
+    assert (options.topology, options.local_steps, options.seed) == ("small-world", 10, 0)
     assert (options.shards, options.regions, options.walk) == (1, 1, "tour")
     assert options.drift_correction is False
     assert options.session_seconds is None

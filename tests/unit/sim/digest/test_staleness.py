@@ -42,7 +42,7 @@ def test_steps_of_a_life_that_is_over_do_not_count() -> None:
     told, _ = behind_by_models(replace(SMALL, absences=(absence,)), 1)
     assert calm is not None
     assert told is not None
-    assert 0 < told < 2 * calm
+    assert 0 < told < 3 * calm  # with the steps of the life before it would be far more
 
 
 def test_there_is_no_such_notion_between_regions_and_for_one_node() -> None:

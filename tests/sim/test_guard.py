@@ -1,0 +1,48 @@
+"""The guard of drift correction trips where a run diverges, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.sim.digits import outcome_of
+
+
+def test_guards_trip_when_a_run_diverges() -> None:
+    outcome = outcome_of("digits-by-label-64", 1000, regions=63, gate=False, drift_correction=True)
+    assert outcome.trend > 2  # it does diverge
+    assert outcome.guards_tripped >= 16  # measured 51 of 64 in 1,200 steps
+
+
+HEALTHY: list[tuple[dict[str, Any], int]] = [
+    ({"shards": 1, "local_steps": 0}, 1500),
+    ({"shards": 1, "local_steps": 20}, 1500),
+    ({"shards": 4, "local_steps": 0}, 1000),
+    ({"shards": 4, "local_steps": 20}, 1500),
+    ({"shards": 16, "local_steps": 0}, 250),
+    ({"shards": 16, "local_steps": 20}, 1000),
+]
+REGIONS: list[tuple[dict[str, Any], int]] = [
+    ({"regions": 4, "local_steps": 0}, 1500),
+    ({"regions": 4, "local_steps": 20}, 1500),
+    ({"regions": 15, "local_steps": 0}, 1000),
+    ({"regions": 15, "local_steps": 20}, 1500),
+]
+
+
+@pytest.mark.parametrize(("settings", "steps"), HEALTHY, ids=str)
+@pytest.mark.parametrize("scenario", ["digits-by-label-16", "digits-iid-16"])
+def test_no_guard_trips_in_a_healthy_run(
+    scenario: str, settings: dict[str, Any], steps: int
+) -> None:
+    outcome = outcome_of(scenario, steps, drift_correction=True, **settings)
+    assert outcome.trend < 1  # it is healthy
+    assert outcome.guards_tripped == 0
+
+
+@pytest.mark.parametrize(("settings", "steps"), REGIONS, ids=str)
+def test_no_guard_trips_behind_the_gate(settings: dict[str, Any], steps: int) -> None:
+    outcome = outcome_of("digits-by-label-16", steps, drift_correction=True, **settings)
+    assert outcome.trend < 1
+    assert outcome.guards_tripped == 0
