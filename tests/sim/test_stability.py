@@ -34,18 +34,18 @@ def test_behind_the_gate_the_gap_does_not_grow(
     assert outcome.guards_tripped == 0
 
 
-# Measured: by label a gap of 8.5 against 0.16, iid 11 against 0.13.
+# Measured: by label a gap of 6.0 against 0.13, iid 16 against 0.10.
 @pytest.mark.parametrize(("scenario", "drift_correction"), [(BY_LABEL, True), (IID, False)])
 def test_without_the_gate_the_same_run_diverges(scenario: str, drift_correction: bool) -> None:
     settings: dict[str, Any] = {"regions": REGIONS, "drift_correction": drift_correction}
     gated = outcome_of(scenario, 1200, **settings)
     ungated = outcome_of(scenario, 1200, gate=False, **settings)
-    assert ungated.trend > 3
+    assert ungated.trend > 2  # measured 5.0 and 4.5
     assert ungated.gaps[-3:].mean() > 10 * gated.gaps[-3:].mean()
 
 
-STREAMS = [{"regions": count} for count in (4, 16, 63)] + [
-    {"shards": count} for count in (1, 4, 16, 64)
+STREAMS = [("regions", count) for count in (4, 16, 63)] + [
+    ("shards", count) for count in (1, 4, 16, 64)
 ]
 
 
@@ -53,10 +53,11 @@ STREAMS = [{"regions": count} for count in (4, 16, 63)] + [
 @pytest.mark.parametrize("drift_correction", [True, False])
 @pytest.mark.parametrize("scenario", [BY_LABEL, IID])
 @pytest.mark.parametrize("topology", ["small-world", "ring", "grid"])
-@pytest.mark.parametrize("streams", STREAMS, ids=str)
+@pytest.mark.parametrize(("kind", "count"), STREAMS)
 def test_no_gap_grows_late(
-    streams: dict[str, int], topology: str, scenario: str, drift_correction: bool
+    kind: str, count: int, topology: str, scenario: str, drift_correction: bool
 ) -> None:
+    streams: dict[str, Any] = {kind: count}
     outcome = outcome_of(
         scenario, 6000, topology=topology, drift_correction=drift_correction, **streams
     )
