@@ -13,7 +13,7 @@ from flwr_digest.core.ids import Fence, NodeId, ShardId, StreamId
 from flwr_digest.core.messages import Close, Hop
 from flwr_digest.core.node import Node
 from flwr_digest.core.state import first_state, for_new_session
-from flwr_digest.core.stream import Stream
+from flwr_digest.core.stream import Stream, Tour
 from flwr_digest.core.trainer import Taken
 from flwr_digest.core.vector import Vector
 from flwr_digest.overlay.driver import Delivered, Driver, Finished, Item, Linked, Stop, Unlinked
@@ -107,6 +107,7 @@ def hop_of(stream: int, *, hop: int = 1, rate: float | None = None) -> Hop:
             rate=None if rate is None else zeros + np.float32(rate),
             fence=Fence(1, PEER),
             hop=hop,
+            tour=Tour(seen=frozenset({PEER})),  # it ends at the node that it comes to
         )
     )
 
