@@ -44,7 +44,12 @@ CORRECTED = replace(
     compute="exponential",
     transfer_seconds=4.0,
 )
-"""A step size below one over the age of the rates, in steps, and the curvature: else they swing."""
+"""A step size below one over the age of the rates, in steps, and the curvature: else they swing.
+
+The links are slow, and the speeds equal, for the guard's sake: where a visit often finds all rates
+as they were, it takes the next change for growth and switches off nodes of healthy runs, and as
+soon as some nodes correct and others do not, all stay a few hundredths away (measured).
+"""
 
 
 def assert_converges(course: Course, falls_to: float) -> None:
