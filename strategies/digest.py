@@ -47,9 +47,9 @@ class Digest(FedAvg):
         "ring", "small-world", "complete" and others, see `flwr_digest.topology`; or "file:PATH".
         Small-world, as in the measurements of DIGEST here: short ways at few links.
     local_steps : int, default 10
-        The pace H: how many local steps a node makes before it lets a stream go on; fewer are
-        fresher, and cost more bytes; 0: as fast as the links allow. 10: measured on digits, see
-        the README.
+        The pace H: how many local steps a tour of a stream takes at least, counted where it ends;
+        fewer are fresher, and cost more bytes; 0: as fast as the links allow. 10: measured on
+        digits, see the README.
     shards : int, default 1
         Into how many slices the model is cut, each a stream of its own: hops take less time, and
         several are under way at once. 1: DIGEST as published, with one stream.

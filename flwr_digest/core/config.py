@@ -47,8 +47,8 @@ class NodeConfig:
         This node's share of the global model's steps, in (0, 1]. 1/N by default, as in DIGEST;
         FedAvg's is the node's share of the data.
     local_steps : int
-        The pace H: a stream leaves only once the node has made this many local steps since it
-        last left. 0: as fast as the links allow.
+        The pace H: where a tour ends (on a random walk: at each node), the stream leaves only once
+        the node has made this many local steps since it last left. 0: as fast as the links allow.
     drift_correction : bool
         Whether streams carry gradient rates, too.
     walk : Walk
