@@ -5,10 +5,12 @@ PYTHON ?= $(shell for each in python3.11 python3; do \
 	$$each -c '' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
 STAMP := .venv/.installed
+# How many times more histories `make histories` tries; `make histories TIMES=3 SEED=1` for others.
+TIMES ?= 20
 APPS := $(wildcard examples/*/quickstart_digits)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test histories lint format clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,6 +20,10 @@ demo: $(STAMP) ## set up, then compare FedAvg with DIGEST on one machine, offlin
 
 test: lint ## set up, then run all checks and tests
 	@$(BIN)/python -m pytest
+
+histories: $(STAMP) ## try far more random histories than `make test`, others each time (an hour)
+	@seed=$(or $(SEED),$$(date +%s)); echo "seed $$seed, $(TIMES) times as many"; \
+	HISTORIES_TIMES=$(TIMES) $(BIN)/python -m pytest --hypothesis-seed=$$seed tests/property
 
 lint: $(STAMP) ## set up, then check style, types and layers
 	@$(BIN)/ruff check .

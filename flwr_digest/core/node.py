@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from flwr_digest.core.config import NodeConfig
-from flwr_digest.core.effects import Effect
+from flwr_digest.core.effects import Effect, StreamClosed
 from flwr_digest.core.events import (
     Event,
     LinkDown,
@@ -108,6 +108,13 @@ class Node:
         LocalProtocolError
             The driver handed in what cannot have happened.
         """
+        effects = ended = self._handle(event, now)
+        while any(isinstance(effect, StreamClosed) for effect in ended):  # others waited for it
+            ended = self._each(lambda station: station.reconsider(self.live, now))
+            effects = effects + ended
+        return effects
+
+    def _handle(self, event: Event, now: float) -> list[Effect]:
         match event:
             case SessionStarted():
                 return self._each(lambda station: station.start(self.live, now))
@@ -138,9 +145,8 @@ class Node:
             self.stations[stream_id] = self._relay(stream_id)
         station = self.stations[stream_id]
         effects = station.receive(peer, message, self.live, now)
-        shard = station.shard
-        if isinstance(message, Hop) and shard is not None and shard.gateway:
-            effects += self._reconsider(shard.shard_id, now)  # others may have waited for its news
+        if isinstance(message, Hop) and station.shard is not None and station.shard.gateway:
+            effects += self._reconsider(station.shard.shard_id, now)  # others wait for its news
         return effects
 
     def _relay(self, stream_id: StreamId) -> Station:

@@ -162,6 +162,14 @@ class Shard:
                 other.account = contribute(other.account, change, steps=0)
         return change is not None
 
+    def ended(self, stream_id: StreamId) -> None:
+        """Note that a stream's last tour is over: nothing more comes from its region.
+
+        The last visit here need not have said so: members that were given up as missing may have
+        been reached on the last tour after all.
+        """
+        self.regions[stream_id].complete = True
+
     def finished_for(self, stream_id: StreamId) -> bool:
         """Whether this node, and all that a stream hears of through it, will train no more."""
         others = (region for other, region in self.regions.items() if other != stream_id)

@@ -576,6 +576,8 @@ class Station:
             return []
         self.closed = True
         self.outbound = None
+        if self.shard is not None and not self._gave_up:
+            self.shard.ended(self.stream_id)
         close = Close(stream_id=self.stream_id, order=self.kept.order)
         return [
             *self._cancel_timers(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import networkx as nx
 import pytest
 from hypothesis import HealthCheck, settings
@@ -215,8 +217,9 @@ class UnboundedHistories(OrdinaryHistories):
 
 
 def histories(count: int) -> settings:
+    """Return how many histories are tried: `make histories` multiplies them."""
     return settings(
-        max_examples=count,
+        max_examples=count * int(os.environ.get("HISTORIES_TIMES", "1")),
         stateful_step_count=60,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

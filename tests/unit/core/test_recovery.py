@@ -7,7 +7,7 @@ import pytest
 
 from flwr_digest.core.effects import NoticeKind
 from flwr_digest.core.events import Timer, TimerFired, TimerKind
-from flwr_digest.core.ids import Fence, NodeId
+from flwr_digest.core.ids import Fence, NodeId, StreamId
 from flwr_digest.core.messages import Close
 from flwr_digest.core.station import Station
 from flwr_digest.core.stream import Stream
@@ -206,4 +206,21 @@ def test_a_partition_that_lasts_costs_nobody_its_work() -> None:
     assert world.capped
     world.connect(B, C)
     world.finish_session()
+    check_end(world)
+
+
+def test_a_last_tour_that_reaches_missing_members_after_all_ends_the_other_regions_too() -> None:
+    """A gateway that has seen the last tour pass hears from its end only by the word to close."""
+    world = World(graph=nx.path_graph(6), regions=2, seed=650)
+    assert [sorted(plan.members) for plan in world.streams.values()] == [[0, 1, 2], [2, 3, 4, 5]]
+    gateway, far = NodeId(2), NodeId(3)
+    world.cut(far, NodeId(4))
+    for node in world.members:
+        world.finish(node)
+    for _ in range(200):  # until the gateway's region does without the two behind the cut link
+        if world.nodes[gateway].stations[StreamId(1)].kept.closing:
+            break
+        go_on(world, 1)
+    world.connect(far, NodeId(4))
+    world.finish_session(most_events=500)
     check_end(world)
