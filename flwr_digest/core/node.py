@@ -217,10 +217,12 @@ def _shards(config: NodeConfig, states: Mapping[StreamId, StationState]) -> dict
     shards: dict[ShardId, Shard] = {}
     for stream_id, state in sorted(states.items()):
         account = state.account
-        if config.regional and config.life is not None and account.life != config.life:
-            account = replace(account, deposit=None)  # what was passed on before is not known
+        blind = config.regional and config.life not in (None, account.life)
+        if blind:
+            account = replace(account, deposit=None)  # nor will it be in the next session
         shard_id = config.streams[stream_id].shard
-        shard = shards.setdefault(shard_id, Shard(config=config, shard_id=shard_id, regions={}))
+        made = Shard(config=config, shard_id=shard_id, regions={}, blind=blind)
+        shard = shards.setdefault(shard_id, made)
         shard.regions[stream_id] = Region(account=account)
         shard.ledger = Ledger(rate=state.rate)
     return shards

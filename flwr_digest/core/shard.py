@@ -74,6 +74,10 @@ class Shard:
         Local steps that no account has yet.
     trained : bool
         Whether the node has finished training.
+    blind : bool
+        Whether the node came back without knowing what it had passed on between regions. Then it
+        passes on nothing until the next session: whatever a stream brings, another life of this
+        node may have passed on, and an older copy may bring it as if it were new.
     """
 
     config: NodeConfig
@@ -81,6 +85,7 @@ class Shard:
     regions: dict[StreamId, Region]
     ledger: Ledger = field(default_factory=Ledger)
     trained: bool = False
+    blind: bool = False
 
     @property
     def gateway(self) -> bool:
@@ -144,8 +149,8 @@ class Shard:
         Returns
         -------
         bool
-            Whether that is known; False once after the memory of what was passed on was lost: then
-            what had come since, and was yet to be passed on, does not get to the other regions.
+            Whether that was done; False where the memory of what was passed on before is lost:
+            while `blind`, and once in the next session, for all that came in between.
         """
         region = self.regions[stream.stream_id]
         region.news = news_of_others(stream, self.config.node_id, offset_seconds)
@@ -156,6 +161,8 @@ class Shard:
         known, region.content = region.content, content_of(stream)
         if came_with == known:
             return True
+        if self.blind:
+            return False
         region.account, change = deposit(region.account, stream)
         for other_id, other in self.regions.items():
             if other_id != stream.stream_id and change is not None:

@@ -136,7 +136,7 @@ class World:
         self.rates = UnitRates(self.weight)
         self.initial = np.zeros(size, dtype=np.float32)
         self.lives = dict.fromkeys(self.members, 0)
-        self.first_lives: dict[NodeId, int] = {}
+        self.known_lives: dict[NodeId, int] = {}  # to the broker, when it made the plan
         self.generation = 0
         self.plan_streams(dict.fromkeys(map(StreamId, range(self.shards * self.regions))))
         for node in self.members:
@@ -164,7 +164,7 @@ class World:
         if states is None:
             self.lives[node] = self.lives.get(node, 0) + 1
             self.work.begin(node, self.lives[node])
-            self.first_lives.setdefault(node, self.lives[node])
+            self.known_lives.setdefault(node, self.lives[node])
             states = self.first_states(node)
         config = NodeConfig(
             node_id=node,
@@ -174,7 +174,7 @@ class World:
             local_steps=self.local_steps,
             drift_correction=self.drift_correction,
             walk=self.walk,
-            life=self.first_lives[node],
+            life=self.known_lives[node],
             seed=self.seed,
             generation=self.generation,
         )
@@ -357,6 +357,7 @@ class World:
         With another graph, its nodes are the new members: some may be new, others may have left.
         """
         for node in list(self.nodes):
+            self.known_lives[node] = self.lives[node]  # it has told of the end
             self._put_away(node)
         self.up.clear()  # for all at once: nobody sees the others leave
         self.under_way.clear()

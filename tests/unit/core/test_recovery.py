@@ -224,3 +224,24 @@ def test_a_last_tour_that_reaches_missing_members_after_all_ends_the_other_regio
     world.connect(far, NodeId(4))
     world.finish_session(most_events=500)
     check_end(world)
+
+
+def test_a_gateway_that_comes_back_empty_passes_nothing_on_twice() -> None:
+    """It has told one region of the other's work, and no longer knows; nor may it start again."""
+    world = World(graph=nx.path_graph(3), regions=2)
+    assert [sorted(plan.members) for plan in world.streams.values()] == [[0, 1], [1, 2]]
+    world.train(C, 1)
+    go_on(world, 12)
+    assert world.work.contained(at(world, A).kept, C, 1) == pytest.approx(1)
+    world.crash(B)
+    world.restart(B, with_state=False)
+    for _ in range(3):
+        world.train(C, 1)
+        go_on(world, 12)  # in which every copy is checked
+    assert world.all_forfeited() > 0  # and the user is told so
+    world.finish_session()
+    world.next_session()
+    world.train(C, 1)
+    world.finish_session()
+    # The first, and that of the next session.
+    assert world.work.contained(at(world, A).kept, C, 1) == pytest.approx(2)

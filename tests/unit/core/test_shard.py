@@ -279,6 +279,20 @@ def test_after_a_loss_only_what_is_learned_from_then_on_is_passed_on() -> None:
     assert inflow(shard, OTHER) == 2
 
 
+def test_who_does_not_know_what_it_passed_on_passes_on_nothing_in_this_session() -> None:
+    shard = gateway()
+    shard.blind = True
+    shard.regions[STREAM] = Region(account=reopened_account())
+    copy, known = visit(shard, learned(stream(), 5))
+    assert not known
+    copy, known = visit(shard, copy)
+    assert known  # there was nothing new
+    _, known = visit(shard, learned(copy, 2))
+    assert not known
+    assert inflow(shard, OTHER) == 0
+    assert shard.regions[STREAM].account.deposit is None  # nor is it known in the next session
+
+
 # --- news ----------------------------------------------------------------------------------------
 
 

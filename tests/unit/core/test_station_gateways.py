@@ -341,9 +341,9 @@ def test_without_regions_work_is_given_up_instead() -> None:
 
 
 @pytest.mark.parametrize(
-    ("planned", "lost", "passed_on"), [(LIFE, 0, 7.0), (None, 0, 7.0), (LIFE - 1, 1, 2.0)]
+    ("planned", "lost", "passed_on"), [(LIFE, 0, 7.0), (None, 0, 7.0), (LIFE - 1, 2, 0.0)]
 )
-def test_a_gateway_of_another_life_than_planned_passes_on_what_is_learned_from_now_on(
+def test_a_gateway_of_another_life_than_planned_passes_nothing_on(
     planned: int | None, lost: int, passed_on: float
 ) -> None:
     made = gateway(life=planned)
