@@ -51,7 +51,11 @@ _ALL = (
         name="digits-mlp-by-label-16",
         summary="as digits-by-label-16, but a network with one hidden layer",
         model="mlp",
+        # Measured: at a constant rate the worst node stays 0.02 to 0.03 behind, and with 1,500
+        # steps all methods are still on their way (centralised SGD 0.966).
         learning_rate=0.3,
+        decay=0.001,
+        steps=3000.0,
     ),
 )
 
