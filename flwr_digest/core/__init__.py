@@ -5,5 +5,6 @@ simulator) drives one `Node` per participant and carries out the effects that it
 is proven about the core holds for everything that drives it.
 
 Reading order: `ids`, `stream`, `account` (the accounting rule), `walk`, `messages`, `events`,
-`effects`, `state`, `station` (one stream at one node), `node`, `invariants`.
+`effects`, `state`, `station` (one stream at one node) and its parts `kept`, `visits`, `holding`,
+`departure`, `search` and `ending`, then `node`, `invariants`.
 """

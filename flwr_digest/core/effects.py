@@ -79,7 +79,7 @@ class Notice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamClosed:
-    """The stream's last tour of this session is over; when all are, the node may leave."""
+    """The last tour of a stream that visits this node is over; when all are, it may leave."""
 
     stream_id: StreamId
 

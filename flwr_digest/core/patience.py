@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from flwr_digest.core.config import NodeConfig
+
+LEAST_SECONDS = 0.2  # as Linux's TCP: below that, a busy processor looks like a lost message
+MOST_BACKOFF = 64  # as TCP: past six doublings, waiting longer helps no one
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patience:
@@ -49,5 +54,63 @@ class Patience:
         return replace(self, backoff=min(self.backoff * 2, MOST_BACKOFF))
 
 
-LEAST_SECONDS = 0.2  # as Linux's TCP: below that, a busy processor looks like a lost message
-MOST_BACKOFF = 64  # as TCP: past six doublings, waiting longer helps no one
+@dataclass(kw_only=True, slots=True)
+class Delays:
+    """What a node has learned of how long things take with one stream.
+
+    Attributes
+    ----------
+    receipt : Patience
+        For a hop to be acknowledged.
+    tour : Patience
+        For the stream to come back.
+    lost_tours : float
+        After how many times its tour time the stream is thought lost.
+    """
+
+    receipt: Patience
+    tour: Patience
+    lost_tours: float
+
+    @property
+    def lost_after_seconds(self) -> float:
+        """How long the stream may stay away."""
+        wait = self.tour.wait_seconds
+        measured = self.tour.smoothed_seconds is not None
+        return wait * self.lost_tours if measured else wait
+
+
+def first_delays(config: NodeConfig) -> Delays:
+    """Return what is believed of delays before anything was observed."""
+    return Delays(
+        receipt=Patience(first_seconds=config.first_receipt_seconds),
+        tour=Patience(first_seconds=config.first_lost_seconds),
+        lost_tours=config.lost_tours,
+    )
+
+
+@dataclass(kw_only=True, slots=True)
+class Grace:
+    """A wait that is granted once: asking for it again makes it no longer.
+
+    Attributes
+    ----------
+    until : float or None
+        When it is over, by the driver's clock in seconds; None while it has not begun.
+    """
+
+    until: float | None = None
+
+    def begun(self, now: float, seconds: float) -> float | None:
+        """Return until when to wait, from the first call on `seconds`; None once that is over."""
+        if self.until is None:
+            self.until = now + seconds
+        return self.until if now < self.until else None
+
+    def end(self, now: float) -> None:
+        """Grant no more of it."""
+        self.until = now
+
+    def renew(self) -> None:
+        """Grant it anew, next time."""
+        self.until = None

@@ -6,19 +6,10 @@ from dataclasses import dataclass, replace
 
 from flwr_digest.core.account import Account, open_account
 from flwr_digest.core.cargo import Cargo
-from flwr_digest.core.ids import Fence, NodeId, StreamId
+from flwr_digest.core.ids import Fence, StreamId
 from flwr_digest.core.stream import Stream
 from flwr_digest.core.vector import Vector
 from flwr_digest.errors import LocalProtocolError
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outbound:
-    """A hop that is not acknowledged yet."""
-
-    peer: NodeId
-    attempts: int
-    sent_at: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

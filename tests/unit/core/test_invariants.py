@@ -7,10 +7,10 @@ from dataclasses import replace
 import networkx as nx
 import pytest
 
+from flwr_digest.core.departure import Outbound
 from flwr_digest.core.ids import Fence, NodeId
 from flwr_digest.core.invariants import UnitWork, check_station
 from flwr_digest.core.node import Node
-from flwr_digest.core.state import Outbound
 from flwr_digest.core.station import Station
 from flwr_digest.core.stream import Stream, Visit
 from tests.support.world import STREAM, World
@@ -118,14 +118,14 @@ def test_a_history_without_bound_is_seen() -> None:
 
 def test_a_copy_above_the_highest_fence_is_seen() -> None:
     made = visited()
-    made.kept = replace(made.kept, fence=Fence(99, A))
+    made.copy.stream = replace(made.kept, fence=Fence(99, A))
     with pytest.raises(AssertionError, match="outranks the highest fence"):
         check_station(made)
 
 
 def test_a_stream_both_here_and_on_its_way_is_seen() -> None:
     made = visited()
-    made.outbound, made.held = Outbound(peer=B, attempts=1, sent_at=0.0), True
+    made.departure.outbound, made.held = Outbound(peer=B, attempts=1, sent_at=0.0), True
     with pytest.raises(AssertionError, match="both here and on its way"):
         check_station(made)
 
@@ -133,7 +133,7 @@ def test_a_stream_both_here_and_on_its_way_is_seen() -> None:
 def test_a_visit_that_never_was_is_seen() -> None:
     made = visited()
     visit = Visit(life=LIFE, number=77, hop=1, steps=0)
-    made.kept = replace(made.kept, visits={A: visit})
+    made.copy.stream = replace(made.kept, visits={A: visit})
     with pytest.raises(AssertionError, match="a visit that never was"):
         check_station(made)
 
@@ -149,7 +149,7 @@ def test_history_that_the_kept_copy_needs_and_is_gone_is_seen() -> None:
 
 def test_a_node_that_still_waits_at_the_end_is_seen() -> None:
     world, nodes = ended()
-    nodes[0].stations[STREAM].closed = False
+    nodes[0].stations[STREAM].ending.closed = False
     with pytest.raises(AssertionError, match="still awaits the stream"):
         world.work.check_end(nodes)
 
@@ -184,7 +184,7 @@ def test_work_of_another_region_that_never_came_is_seen() -> None:
     of_node_0 = world.weight * world.work.step(NodeId(0), 1)  # one that it will not have made
     world.work.made[NodeId(0), 1] -= 1
     for part in (node.members[region] for node in nodes if region in node.members):
-        part.kept = replace(part.kept, model=part.kept.model - of_node_0)
+        part.copy.stream = replace(part.kept, model=part.kept.model - of_node_0)
     with pytest.raises(AssertionError, match="steps of 0 never came"):
         world.work.check_end(nodes)
 
@@ -193,7 +193,7 @@ def test_whoever_only_relays_has_nothing_to_account_for() -> None:
     made = visited()
     number = made.kept.last_visit(A).number
     put_account(made, replace(made.account, applied={number + 1: made.account.applied[number]}))
-    made.shard = None
+    made.visits.shard = None
     check_station(made)
 
 
@@ -208,6 +208,6 @@ def test_a_life_left_out_at_the_end_is_seen() -> None:
 def test_a_node_with_another_model_at_the_end_is_seen() -> None:
     world, nodes = ended()
     part = min((node.stations[STREAM] for node in nodes), key=lambda part: part.kept.order)
-    part.kept = replace(part.kept, model=part.kept.model + 1)
+    part.copy.stream = replace(part.kept, model=part.kept.model + 1)
     with pytest.raises(AssertionError, match="ended with another model"):
         world.work.check_end(nodes)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from flwr_digest.core.patience import LEAST_SECONDS, MOST_BACKOFF, Patience
+from flwr_digest.core.patience import (
+    LEAST_SECONDS,
+    MOST_BACKOFF,
+    Grace,
+    Patience,
+    first_delays,
+)
+from tests.unit.core.builders import config
 
 
 def after(*seconds: float) -> Patience:
@@ -54,3 +61,38 @@ def test_the_doubling_ends() -> None:
 
 def test_an_observation_ends_the_backoff() -> None:
     assert after(2.0).in_vain().observed(2.0).backoff == 1
+
+
+# --- how long a stream may stay away -------------------------------------------------------------
+
+
+def test_before_a_tour_was_measured_the_first_wait_is_the_whole_wait() -> None:
+    assert first_delays(config(first_lost_seconds=7.0)).lost_after_seconds == 7.0
+
+
+def test_a_stream_is_lost_after_several_of_its_tours() -> None:
+    delays = first_delays(config(lost_tours=3.0))
+    delays.tour = delays.tour.observed(2.0)
+    assert delays.lost_after_seconds == 3 * delays.tour.wait_seconds
+
+
+# --- a wait that is granted once -----------------------------------------------------------------
+
+
+def test_asking_again_makes_no_wait_longer() -> None:
+    grace = Grace()
+    assert [grace.begun(now, 5.0) for now in (1.0, 3.0, 6.0, 7.0)] == [6.0, 6.0, None, None]
+
+
+def test_a_wait_can_end_early() -> None:
+    grace = Grace()
+    grace.begun(1.0, 5.0)
+    grace.end(2.0)
+    assert grace.begun(2.0, 5.0) is None
+
+
+def test_a_wait_can_be_granted_anew() -> None:
+    grace = Grace()
+    grace.begun(1.0, 5.0)
+    grace.renew()
+    assert grace.begun(9.0, 5.0) == 14.0

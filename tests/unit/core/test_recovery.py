@@ -5,10 +5,10 @@ from __future__ import annotations
 import networkx as nx
 import pytest
 
-from flwr_digest.core.effects import NoticeKind
+from flwr_digest.core.effects import NoticeKind, Send
 from flwr_digest.core.events import Timer, TimerFired, TimerKind
-from flwr_digest.core.ids import Fence, NodeId, StreamId
-from flwr_digest.core.messages import Close
+from flwr_digest.core.ids import Fence, NodeId, Order, StreamId
+from flwr_digest.core.messages import Close, Inquiry
 from flwr_digest.core.station import Station
 from flwr_digest.core.stream import Stream
 from tests.support.world import STREAM, World
@@ -82,7 +82,7 @@ def test_an_empty_newcomer_believes_a_neighbor_that_keeps_an_outranked_copy() ->
     world.next_session(nx.path_graph(4))  # D has only the initial model, and C for a neighbor
     world.cut(B, C)
     for node in (C, D):  # both have heard of a later fence, whose copy never comes
-        at(world, node).highest = Fence(9, A)
+        at(world, node).copy.highest = Fence(9, A)
     world.happen(D, TimerFired(timer=LOST))
     while world.under_way:
         world.deliver()
@@ -245,3 +245,28 @@ def test_a_gateway_that_comes_back_empty_passes_nothing_on_twice() -> None:
     world.finish_session()
     # The first, and that of the next session.
     assert world.work.contained(at(world, A).kept, C, 1) == pytest.approx(2)
+
+
+def test_a_start_node_that_comes_back_empty_does_not_start_once_more() -> None:
+    world = World(graph=nx.path_graph(3))
+    go_on(world, 2)  # on its way to the others
+    world.crash(A)
+    world.restart(A, with_state=False)
+    assert not at(world, A).held
+    go_on(world, 20)
+    assert newest(world).fence.generation == 1  # the first start's
+    world.finish_session()
+    check_end(world)
+
+
+def test_word_of_the_end_is_passed_on_as_it_was_heard() -> None:
+    """Whoever was not visited in this session knows of the end, but of no copy as new as that."""
+    world = World(graph=nx.path_graph(3))
+    heard = Close(stream_id=STREAM, order=Order(Fence(7, A), 9))
+    station = at(world, B)
+    world.finish(B)
+    effects = station.receive(A, heard, frozenset({A, C}), world.now)
+    [told] = [effect for effect in effects if isinstance(effect, Send)]
+    assert (told.peer, told.message) == (C, heard)
+    asked = station.receive(C, Inquiry(stream_id=STREAM), frozenset({A, C}), world.now)
+    assert asked == [Send(peer=C, message=heard)]

@@ -252,7 +252,7 @@ def test_only_a_first_attempt_teaches_how_long_receipts_take() -> None:
     peer, left = hop_in(made.start(ALL, 0.0))
     made.timer_fired(TimerKind.RECEIPT, ALL, 3.0)
     made.receive(peer, receipt_for(left), ALL, 3.1)
-    assert made.receipt_patience.smoothed_seconds is None  # Karn: which one was it for?
+    assert made.delays.receipt.smoothed_seconds is None  # Karn: which one was it for?
 
 
 # --- which copy counts ---------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def test_a_receipt_tells_the_sender_of_a_higher_fence() -> None:
     peer, left = hop_in(made.start(ALL, 0.0))
     made.receive(peer, receipt_for(left, newest=Order(Fence(8, C), 1)), ALL, 1.0)
     assert made.highest == Fence(8, C)
-    assert made.newest == Order(Fence(8, C), 0)
+    assert made.copy.newest == Order(Fence(8, C), 0)
 
 
 def test_a_newer_copy_ends_the_wait_for_a_receipt() -> None:
@@ -344,7 +344,7 @@ def test_whoever_has_the_newest_copy_re_issues_it_above_all_others() -> None:
     made = elsewhere()
     made.timer_fired(TimerKind.LOST, ALL, 30.0)
     for peer in ALL:
-        answer = Sighting(stream_id=STREAM, newest=made.newest)
+        answer = Sighting(stream_id=STREAM, newest=made.copy.newest)
         made.receive(peer, answer, ALL, 30.5)
     effects = made.timer_fired(TimerKind.ANSWERS, ALL, 33.0)
     assert notices(effects) == [NoticeKind.REISSUED]

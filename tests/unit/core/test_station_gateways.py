@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import networkx as nx
 import pytest
 
-from flwr_digest.core.effects import Effect, Notice, NoticeKind, Rebase, Send, SetTimer
+from flwr_digest.core.effects import (
+    Effect,
+    Notice,
+    NoticeKind,
+    Rebase,
+    Send,
+    SetTimer,
+    StreamClosed,
+)
 from flwr_digest.core.events import (
     LinkUp,
     MessageReceived,
@@ -17,11 +26,11 @@ from flwr_digest.core.events import (
     TimerKind,
     TrainingFinished,
 )
-from flwr_digest.core.ids import Fence, NodeId, StreamId
-from flwr_digest.core.messages import Hop, Receipt
+from flwr_digest.core.ids import Fence, NodeId, Order, StreamId
+from flwr_digest.core.messages import Close, Hop, Receipt
 from flwr_digest.core.node import Node
-from flwr_digest.core.station import MOST_REPLACEMENTS
 from flwr_digest.core.stream import Stream, Tour, Visit
+from flwr_digest.core.visits import MOST_REPLACEMENTS
 from tests.unit.core.builders import (
     LIFE,
     OTHER,
@@ -35,6 +44,7 @@ from tests.unit.core.builders import (
     node_of,
     of_kind,
     steps,
+    stream,
     topology_of,
     vector,
     visiting,
@@ -223,6 +233,19 @@ def test_a_stream_lingers_once_until_it_has_left() -> None:
     assert len(lingers(OTHER, comes(made, OTHER, 9, 4.0))) == 1
 
 
+def test_a_stream_that_comes_back_without_news_lingers_twice_as_long() -> None:
+    made = trained_gateway(first_receipt_seconds=2.0, first_lost_seconds=1e6)
+    now, waits = 1.0, []
+    left = stream(stream_id=OTHER, fence=Fence(1, C), hop=1)
+    for _ in range(4):
+        tour = Tour(seen=frozenset({C}))
+        copy = Hop(stream=replace(left, hop=left.hop + 1, tour=tour))
+        (until,) = lingers(OTHER, made.handle(MessageReceived(peer=C, message=copy), now))
+        waits.append(until - now)
+        left, now = leaves(OTHER, fired(made, TimerKind.IDLE, OTHER, until)), until
+    assert waits == [2, 4, 8, 16]
+
+
 def test_nothing_lingers_where_all_behind_have_finished() -> None:
     made = trained_gateway()
     comes(made, STREAM, 1, 1.0, finished=done(A))
@@ -325,6 +348,14 @@ def test_a_gateway_that_only_relays_one_stream_goes_on_with_the_other() -> None:
     _, left = hop_in(comes(made, STREAM, 900, 52.0, generation=99, model=vector(7)))
     assert left.stream.model == vector(7)
     assert made.stations[STREAM].counters.visits == MOST_REPLACEMENTS
+
+
+def test_a_gateway_that_only_relays_one_stream_hears_of_its_end_all_the_same() -> None:
+    made = gateway()
+    replaced_often(made, MOST_REPLACEMENTS + 1)
+    close = Close(stream_id=STREAM, order=Order(Fence(99, A), 9))
+    effects = made.handle(MessageReceived(peer=A, message=close), 50.0)
+    assert of_kind(StreamClosed, effects) == [StreamClosed(stream_id=STREAM)]
 
 
 def test_without_regions_work_is_given_up_instead() -> None:
