@@ -40,6 +40,9 @@ class Trainer(Protocol):
         `correction` is added to the gradient of each step from then on; None leaves it as it is.
         """
 
+    def uncorrect(self) -> None:
+        """Train without corrections, in all shards at once, until `rebase` brings new ones."""
+
     def wake_after(self, shard: ShardId, steps: int, wake: Callable[[], None]) -> None:
         """Call `wake` once, as soon as that many steps were made since the shard's last `take`."""
 

@@ -70,6 +70,11 @@ class DriftCorrection:
         self._correction[place].copy_(correction)
         self._corrects = True
 
+    def stop(self) -> None:
+        """Correct nothing from the next step on, until a slice is renewed."""
+        self._correction.zero_()
+        self._corrects = False
+
     def _views_of(self, parameter: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a parameter's places in the sum and in the correction, shaped like itself."""
         if (found := self._views.get(parameter)) is not None:

@@ -187,6 +187,12 @@ class Handoff:
                 )
             self._drift.renew(part.place, new)
 
+    def uncorrect(self) -> None:
+        """Correct no gradients, of all shards at once, from the next step on."""
+        with self._lock:
+            if self._drift is not None:
+                self._drift.stop()
+
     def wake_after(self, shard: ShardId, steps: int, wake: Callable[[], None]) -> None:
         """Call `wake` once, from the training thread, when the shard's `take` will return `steps`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Condition
@@ -32,9 +32,10 @@ from flwr_digest.core.events import (
     TrainingFinished,
 )
 from flwr_digest.core.guard import Guard
-from flwr_digest.core.ids import NodeId, ShardId
+from flwr_digest.core.ids import NodeId, ShardId, StreamId
 from flwr_digest.core.messages import Hop, Message
 from flwr_digest.core.node import Node
+from flwr_digest.core.state import StationState
 from flwr_digest.core.trainer import Trainer
 from flwr_digest.core.vector import Vector
 from flwr_digest.errors import RemoteProtocolError
@@ -95,6 +96,9 @@ class Driver:
         Whoever trains the node's model.
     clock : callable
         Seconds, never running backwards.
+    keep : callable
+        Called with the states of the streams that a visit or a hop has changed, before anyone
+        else hears of it (see `Keeper`).
 
     Attributes
     ----------
@@ -115,9 +119,14 @@ class Driver:
     """
 
     def __init__(
-        self, node: Node, trainer: Trainer, clock: Callable[[], float] = time.monotonic
+        self,
+        node: Node,
+        trainer: Trainer,
+        clock: Callable[[], float] = time.monotonic,
+        keep: Callable[[Mapping[StreamId, StationState]], None] | None = None,
     ) -> None:
         self.node = node
+        self._keep = keep
         self.changed = Condition()
         self.links: dict[NodeId, Link] = {}
         self.departed: set[NodeId] = set()
@@ -234,8 +243,22 @@ class Driver:
     # --- out ----------------------------------------------------------------------------------
 
     def _handle(self, event: Event) -> None:
-        for effect in self.node.handle(event, self._clock()):
+        effects = self.node.handle(event, self._clock())
+        if self._keep is not None and (shards := self._changed_by(effects)):
+            self._keep(self.node.states_of(shards))
+        for effect in effects:
             self._carry_out(effect)
+
+    def _changed_by(self, effects: list[Effect]) -> set[ShardId]:
+        """Return the shards of this node whose states others are about to hear of."""
+        shards = set()
+        for effect in effects:
+            match effect:
+                case Rebase(shard=shard):
+                    shards.add(shard)
+                case Send(message=Hop(stream=stream)):
+                    shards.add(self.node.config.streams[stream.stream_id].shard)
+        return shards
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -260,21 +283,19 @@ class Driver:
                     self.changed.notify_all()
 
     def _guarded(self, shard: ShardId, correction: Vector | None) -> Vector | None:
-        """Return the correction, or nothing but zeros once the guard has switched it off.
-
-        Each shard's goes with its next visit: when the guard trips, others are in force until
-        then, a tour at most. That is soon, as what the guard looks for grows over many tours.
-        """
-        if correction is None:
+        """Return the correction that the trainer takes in: none once the guard is against it."""
+        if correction is None or self.guard.tripped:
             return None
+        before = self._corrections.get(shard, np.zeros_like(correction))
+        size, change = (float(np.linalg.norm(v)) for v in (correction, correction - before))
+        self.guard = self.guard.observed(shard, size, change)
         if not self.guard.tripped:
-            before = self._corrections.get(shard, np.zeros_like(correction))
-            size, change = (float(np.linalg.norm(v)) for v in (correction, correction - before))
             self._corrections[shard] = correction
-            self.guard = self.guard.observed(shard, size, change)
-            if self.guard.tripped:
-                self._log_tripped(change)
-        return np.zeros_like(correction) if self.guard.tripped else correction
+            return correction
+        self._corrections.clear()
+        self._trainer.uncorrect()
+        self._log_tripped(change)
+        return None
 
     def _log_tripped(self, change: float) -> None:
         LOGGER.warning(

@@ -50,18 +50,24 @@ class Settle:
     pass
 
 
+@dataclass(frozen=True)
+class Uncorrect:
+    pass
+
+
 def rebases(shard: ShardId) -> st.SearchStrategy[Rebase]:
     """Make rebases of one shard, with a correction or without."""
     part = st.lists(WHOLE, min_size=SIZES[shard], max_size=SIZES[shard])
     return st.builds(Rebase, st.just(shard), part, st.one_of(st.none(), part))
 
 
-Action = Step | Rebase | Take | Settle
+Action = Step | Rebase | Take | Settle | Uncorrect
 ACTION: st.SearchStrategy[Action] = st.one_of(
     st.builds(Step, VECTOR, st.one_of(st.none(), VECTOR)),
     SHARD.flatmap(rebases),
     st.builds(Take, SHARD),
     st.builds(Settle),
+    st.builds(Uncorrect),
 )
 Whole = np.ndarray[tuple[int], np.dtype[np.int_]]
 
@@ -102,6 +108,9 @@ class Audit:
                 self.rebase(action)
             case Take(shard=shard):
                 self.take(shard)
+            case Uncorrect():
+                self.handoff.uncorrect()
+                self.correction = np.zeros(SIZE, dtype=int)
             case Settle():
                 self.handoff.settle()
                 if self.handoff.bound:

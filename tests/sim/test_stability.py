@@ -17,7 +17,7 @@ REGIONS = 63  # each of one link: the most that there can be
 ON_THE_WAY_DOWN = 1.05  # of the last third's gap to the middle third's; noise included
 
 # Which data, and with drift correction or without. Not both iid and corrected: that begins with a
-# swing that is over after some thousand steps only, and guards trip (measured: 8 to 21 of 64).
+# swing that is over after some thousand steps only.
 KINDS = [(BY_LABEL, True), (BY_LABEL, False), (IID, False)]
 
 

@@ -141,6 +141,33 @@ def test_no_new_correction_leaves_the_old_one_as_it_is() -> None:
     assert flat.vector.tolist() == [-1.0, 2.0]
 
 
+def test_corrections_of_all_shards_can_be_dropped_at_once() -> None:
+    model = nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    flat, handoff, _ = hooked(model, optimizer, shards=2)
+    zero, one = np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
+    for shard in range(2):
+        handoff.rebase(ShardId(shard), zero, one)
+    handoff.uncorrect()
+    handoff.settle()
+    model.weight.grad = torch.tensor([[3.0, 4.0]])
+    optimizer.step()
+    assert flat.vector.tolist() == [-3.0, -4.0]
+    assert taken_gradients(handoff).tolist() == [3.0]
+    handoff.rebase(SHARD, zero, one)  # a new one corrects its own shard only
+    handoff.settle()
+    model.weight.grad = torch.tensor([[3.0, 4.0]])
+    optimizer.step()
+    assert flat.vector.tolist() == [-4.0, -8.0]
+
+
+def test_without_a_correction_there_is_none_to_drop() -> None:
+    handoff = Handoff()
+    handoff.uncorrect()
+    handoff.bind(torch.zeros(1))
+    handoff.uncorrect()
+
+
 def test_a_parameter_without_a_gradient_is_not_corrected() -> None:
     model = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(1, 1, bias=False))
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)

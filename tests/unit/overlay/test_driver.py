@@ -18,7 +18,8 @@ from flwr_digest.core.trainer import Taken
 from flwr_digest.core.vector import Vector
 from flwr_digest.overlay.driver import Delivered, Driver, Finished, Item, Linked, Stop, Unlinked
 from flwr_digest.overlay.frames import Codec
-from flwr_digest.overlay.link import Link, Traffic
+from flwr_digest.overlay.link import Link
+from flwr_digest.overlay.traffic import Traffic
 from tests.support.overlay_session import captured_log
 
 ME, PEER, OTHER = map(NodeId, (1, 0, 2))
@@ -47,6 +48,9 @@ class Diary:
         self.lines.append(f"rebase {shard}")
         if correction is not None:
             self.corrections.append(correction)
+
+    def uncorrect(self) -> None:
+        self.lines.append("uncorrect")
 
     def wake_after(self, shard: ShardId, steps: int, wake: Callable[[], None]) -> None:
         self.lines.append(f"wake {shard} after {steps}")
@@ -225,7 +229,7 @@ def test_a_correction_that_settles_stays_on() -> None:
     trainer, driver, log = corrections_at([10.0 + 5 * (-1) ** n for n in range(60)])
 
     assert len(trainer.corrections) == 60
-    assert all(correction.any() for correction in trainer.corrections)
+    assert "uncorrect" not in trainer.lines
     assert not driver.guard.tripped
     assert log == []
 
@@ -234,10 +238,13 @@ def test_a_correction_that_grows_is_switched_off_and_that_is_said_once() -> None
     swings = [10.0 + (0.1 if n < 40 else 1.3 ** (n - 40)) * (-1) ** n for n in range(70)]
     trainer, driver, log = corrections_at(swings)
 
-    off = [not correction.any() for correction in trainer.corrections]
-    assert not any(off[:40])
-    assert off == sorted(off)  # it stays off
-    assert off[-1]
+    # All corrections go at once, and no more come.
+    renewed = len(trainer.corrections)
+    assert 40 < renewed < 70
+    off = trainer.lines.index("uncorrect")
+    assert trainer.lines[:off].count("rebase 0") == renewed
+    assert trainer.lines[off:].count("rebase 0") == 70 - renewed
+    assert trainer.lines.count("uncorrect") == 1
     assert driver.guard.tripped
     assert len(log) == 1
     assert log[0].startswith("node 1: drift correction is off for the rest of the session")
