@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
 
 from flwr_digest.clients.endpoint import endpoint_of
 from flwr_digest.clients.record import NodeRecord, first_record, to_arrays
-from flwr_digest.clients.sessions import states_for, streams_model
+from flwr_digest.clients.saving import save_share_of
+from flwr_digest.clients.sessions import cut_of, states_for, streams_model
 from flwr_digest.clients.simulation import lift_node_limit, slots
 from flwr_digest.clients.store import NodeStore
 from flwr_digest.core.ids import NodeId
@@ -26,6 +28,9 @@ from flwr_digest.errors import StateError
 from flwr_digest.overlay.identity import new_identity
 from flwr_digest.overlay.listen import check_free
 from flwr_digest.overlay.session import SessionReport
+
+if TYPE_CHECKING:
+    from flwr_digest.clients.participation import Participation
 
 LOGGER = logging.getLogger("flwr.digest")
 
@@ -89,7 +94,7 @@ def _introduce(context: Context, memory: NodeRecord, store: NodeStore, *, insecu
         certificate=certificate,
         kept={stream: state.kept.order for stream, state in memory.states.items()},
         generation=max((s.highest.generation for s in memory.states.values()), default=0),
-        life=0 if store.session_open else memory.life,
+        life=memory.life if store.exact else 0,
         slots=slots(),
     )
 
@@ -108,14 +113,16 @@ def _train(
     identity = None if plan.insecure else store.load_identity()
     listen = endpoint_of(context).listen
     me = NodeId(context.node_id)
-    memory = store.recall(new_life())
-    states = states_for(memory, plan, me)
-    store.begin_session()
+    share = save_share_of(context)
+    recalled = store.recall(new_life())
+    states = states_for(recalled, plan, me)
+    memory = replace(recalled, cut=cut_of(plan))
     participation = Participation(
         node_id=me,
         plan=plan,
         record=memory,
         states=states,
+        keeper=store.keeper(memory, share),
         identity=identity,
         listen=listen,
     )
@@ -125,10 +132,21 @@ def _train(
             answer = call_next(given, context)
             participation.finish()
     finally:
-        store.save(participation.record)
-    hello = _introduce(context, participation.record, store, insecure=plan.insecure)
+        memory = _saved(participation, store)
+    hello = _introduce(context, memory, store, insecure=plan.insecure)
     report = _report_to_json(participation.report)
     return _reply(message, {Key.HELLO: hello.to_json(), Key.REPORT: report}, answer)
+
+
+def _saved(participation: Participation, store: NodeStore) -> NodeRecord:
+    """Save what a session has made of this node; return what it will remember."""
+    try:
+        store.save(participation.record)
+    except StateError as error:  # a full disk, say: what was trained is not lost to the others
+        LOGGER.warning("%s; it goes on with what was saved during the session", error)
+        participation.keep()
+        return _load_or_none(store) or participation.record
+    return participation.record
 
 
 def _evaluate(

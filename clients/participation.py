@@ -11,7 +11,6 @@ import numpy as np
 
 from flwr_digest.clients.active import current
 from flwr_digest.clients.record import NodeRecord
-from flwr_digest.clients.sessions import cut_of
 from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.core.plan import Plan
 from flwr_digest.core.state import StationState
@@ -20,6 +19,7 @@ from flwr_digest.learning.flat import FlatModel
 from flwr_digest.learning.handoff import Handoff
 from flwr_digest.learning.hooks import StepHooks
 from flwr_digest.overlay.identity import Identity
+from flwr_digest.overlay.keeper import Keeper
 from flwr_digest.overlay.session import Session, SessionReport
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Participation:
         What the node remembers of the run.
     states : mapping of StreamId to StationState
         What of it the streams need, from `states_for`.
+    keeper : Keeper
+        Saves what the session makes of it.
     identity : Identity or None
         Key and certificate; None only with `plan.insecure`.
     listen : str
@@ -57,10 +59,12 @@ class Participation:
         plan: Plan,
         record: NodeRecord,
         states: Mapping[StreamId, StationState],
+        keeper: Keeper,
         identity: Identity | None,
         listen: str,
     ) -> None:
-        self._record = replace(record, cut=cut_of(plan))
+        self._record = record
+        self._keeper = keeper
         self._handoff = Handoff()
         self._flat: FlatModel | None = None
         self._hooks: StepHooks | None = None
@@ -73,6 +77,7 @@ class Participation:
             listen=listen,
             states=states,
             trainer=self._handoff,
+            keeper=keeper,
         )
 
     def __enter__(self) -> Participation:
@@ -150,6 +155,10 @@ class Participation:
         if self._flat is None:
             return replace(self._record, states=states)
         return replace(self._record, states=states, model=self._flat.vector.cpu().numpy().copy())
+
+    def keep(self) -> None:
+        """Save where there is no room for a new file: in that of the session, after leaving."""
+        self._keeper.keep_all(self._session.final_states)
 
     @property
     def report(self) -> SessionReport:

@@ -12,6 +12,7 @@ One Flower round is one bounded session:
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -224,8 +225,7 @@ class Plan:
         fields = _fields(text, "plan")
         try:
             topology = {
-                NodeId(int(n)): frozenset(map(NodeId, near))
-                for n, near in fields["topology"].items()
+                NodeId(int(n)): _nodes(near, "neighbors") for n, near in fields["topology"].items()
             }
             peers = {
                 NodeId(int(n)): Peer(address=address, certificate=certificate)
@@ -243,15 +243,33 @@ class Plan:
                 life=int(fields["life"]),
                 seed=int(fields["seed"]),
                 generation=int(fields["generation"]),
-                session_seconds=float(fields["session_seconds"]),
+                session_seconds=_seconds(fields["session_seconds"]),
                 insecure=bool(fields["insecure"]),
             )
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"not a plan of this version: {error!r}") from error
 
 
-def _streams(rows: dict[str, Any], regions: list[Any]) -> dict[StreamId, StreamPlan]:
-    members = {n: frozenset(map(NodeId, region)) for n, region in enumerate(regions)}
+def _seconds(value: str | float) -> float:
+    seconds = float(value)
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ConfigError(
+            f"session_seconds of the plan is {seconds}: it must be a number of seconds above 0"
+        )
+    return seconds
+
+
+def _nodes(row: object, what: str) -> frozenset[NodeId]:
+    """Return a row of node ids; text and JSON objects can be iterated over, too, and are none."""
+    if not isinstance(row, list):
+        raise TypeError(f"{what} must be a list, not {row!r}")
+    return frozenset(map(NodeId, row))
+
+
+def _streams(rows: dict[str, Any], regions: object) -> dict[StreamId, StreamPlan]:
+    if not isinstance(regions, list):
+        raise TypeError(f"regions must be a list, not {regions!r}")
+    members = {n: _nodes(region, "each of regions") for n, region in enumerate(regions)}
     return {
         StreamId(int(s)): StreamPlan(
             shard=ShardId(int(shard)), start=NodeId(int(start)), members=members[region]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -25,8 +25,10 @@ from flwr_digest.overlay.driver import Delivered, Driver, Finished, Linked, Stop
 from flwr_digest.overlay.frames import Codec
 from flwr_digest.overlay.hello import LinkHello
 from flwr_digest.overlay.identity import Identity
-from flwr_digest.overlay.link import LOGGER, Link, Traffic
+from flwr_digest.overlay.keeper import Keeper
+from flwr_digest.overlay.link import LOGGER, Link
 from flwr_digest.overlay.server import Door, Server
+from flwr_digest.overlay.traffic import Traffic
 
 NEWS_SECONDS = 10.0  # how often a wait tells what it waits for: often enough to look alive
 GOODBYE_SECONDS = 5.0  # a last frame and a TCP close over a slow link; then we leave anyway
@@ -69,7 +71,7 @@ class SessionReport:
             "unshared_steps": self.unshared_steps,
             "corrections_off": self.corrections_off,
         }
-        rows = [asdict(traffic) for traffic in self.traffic.values()]
+        rows = [traffic.counts() for traffic in self.traffic.values()]
         rows += [asdict(counters) for counters in self.counters.values()]
         for row in rows:
             for name, value in row.items():
@@ -98,6 +100,12 @@ class Session:
         `for_new_session`, or `first_state`.
     trainer : Trainer
         Whoever trains.
+    keeper : Keeper or None
+        Keeps the states on disk while the session runs; None: a process that is killed comes back
+        with what it had before the session, at best.
+    rejoining : bool
+        Whether this process comes back into a session that runs: then it asks soon where its
+        streams are, as they may have been lost with it.
     """
 
     node_id: NodeId
@@ -107,6 +115,8 @@ class Session:
     listen: str
     states: Mapping[StreamId, StationState]
     trainer: Trainer
+    keeper: Keeper | None = None
+    rejoining: bool = False
     _clock: Callable[[], float] = time.monotonic
     _failure: DigestError | None = None
     _traffic: dict[NodeId, Traffic] = field(default_factory=dict)
@@ -118,8 +128,11 @@ class Session:
 
     def __post_init__(self) -> None:
         config = self.plan.node_config(self.node_id)
+        if self.rejoining:
+            config = replace(config, first_lost_seconds=config.first_receipt_seconds)
         self.neighbors = config.neighbors
-        self.driver = Driver(Node(config, self.states), self.trainer, self._clock)
+        keep = None if self.keeper is None else self.keeper.keep
+        self.driver = Driver(Node(config, self.states), self.trainer, self._clock, keep)
         self._slices = shard_slices(self.layout.size, self.plan.shards)
         self._codec = self._codec_of_plan()
         self._dialers = [self._dialer(peer) for peer in self.neighbors if peer > self.node_id]
@@ -134,6 +147,8 @@ class Session:
         self._session_end = self._began + self.plan.session_seconds
         self.trainer.divide(self._slices, drift_correction=self.plan.drift_correction)
         self._server = Server(self.listen, self._door())
+        if self.keeper is not None:
+            self.keeper.begin(self.states)
         self._crew.start(self.driver.run)
         for dialer in self._dialers:
             self._crew.start(dialer.run)
@@ -329,7 +344,8 @@ class Session:
 
     def _make_link(self, peer: NodeId) -> Link:
         traffic = self._traffic.setdefault(peer, Traffic())
-        return Link(peer=peer, codec=self._codec, traffic=traffic)
+        secure = not self.plan.insecure
+        return Link(peer=peer, codec=self._codec, traffic=traffic, secure=secure)
 
     def _start_link(self, link: Link, frames: Iterator[bytes]) -> None:
         self._crew.start(self._run_link, link, frames)

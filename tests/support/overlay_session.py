@@ -46,11 +46,11 @@ MOST_SECONDS = 30.0  # past that a node hangs
 class UnitTrainer:
     """A trainer whose local steps are unit steps of one node, the same in every shard."""
 
-    def __init__(self, work: UnitWork, node: NodeId, initial: Vector) -> None:
+    def __init__(self, work: UnitWork, node: NodeId, initial: Vector, life: int = LIFE) -> None:
         self.model = initial
         self.failure: BaseException | None = None
         self.corrections: dict[ShardId, Vector] = {}
-        self._work, self._node = work, node
+        self._work, self._node, self._life = work, node, life
         self._changed = Condition()
         self._visits = 0
         self._slices: Sequence[slice] = [slice(0, len(initial))]
@@ -68,7 +68,7 @@ class UnitTrainer:
             if self.failure is not None:
                 raise self.failure
             shards = len(self.model) // self._work.size
-            displacement = np.tile(self._work.step(self._node, LIFE), shards)
+            displacement = np.tile(self._work.step(self._node, self._life), shards)
             self.model = self.model + displacement
             self._pending = self._pending + displacement
             self._steps += 1
@@ -78,10 +78,13 @@ class UnitTrainer:
 
     def await_visit(self, seen: int, seconds: float = VISIT_SECONDS) -> bool:
         """Wait until more than `seen` visits have been made; return whether they were."""
+        return self.await_that(lambda: self._visits > seen, seconds)
+
+    def await_that(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait for something that a visit may bring about; return whether it came."""
         with self._changed:
-            return self._changed.wait_for(
-                lambda: self._visits > seen or self.failure is not None, timeout=seconds
-            )
+            self._changed.wait_for(lambda: condition() or self.failure is not None, seconds)
+            return condition()
 
     @property
     def visits(self) -> int:
@@ -116,6 +119,11 @@ class UnitTrainer:
                 self.corrections[shard] = correction
             self._visits += 1
             self._changed.notify_all()
+
+    def uncorrect(self) -> None:
+        """Forget the corrections of all shards."""
+        with self._changed:
+            self.corrections.clear()
 
     def wake_after(self, shard: ShardId, steps: int, wake: Callable[[], None]) -> None:
         """Call `wake` once that many steps were made since the last `take` of the shard."""
@@ -206,6 +214,7 @@ class Company:
     session: str = "a session"
     session_seconds: float = 20.0
     join_seconds: float = JOIN_SECONDS
+    most_seconds: float = MOST_SECONDS
     members: dict[NodeId, Member] = field(default_factory=dict)
     dialled_at: dict[tuple[NodeId, NodeId], str] = field(default_factory=dict)
     """Where one node finds another, if not where that listens (a proxy, say)."""
@@ -275,12 +284,13 @@ class Company:
         *,
         layout: Layout | None = None,
         states: Mapping[StreamId, StationState] | None = None,
+        account_life: int = LIFE,
         **changes: object,
     ) -> Member:
         """Make a node ready to run; `changes` are made to its plan."""
         layout = layout or self.layout
         model = np.zeros(layout.size, dtype=np.float32)
-        states = states or self.first_states(node, model)
+        states = states or self.first_states(node, model, account_life)
         session = Session(
             node_id=node,
             plan=replace(self.plan(node), **changes),  # type: ignore[arg-type]
@@ -288,7 +298,7 @@ class Company:
             identity=self.identity(node),
             listen=self.addresses[node],
             states={stream_id: self.ready(state) for stream_id, state in states.items()},
-            trainer=(trainer := UnitTrainer(self.work, node, model)),
+            trainer=(trainer := UnitTrainer(self.work, node, model, account_life)),
         )
         self.members[node] = Member(
             session=session,
@@ -303,11 +313,13 @@ class Company:
         """Return a state as a node enters the session with it."""
         return for_new_session(state, drift_correction=self.drift_correction)
 
-    def first_states(self, node: NodeId, model: Vector) -> dict[StreamId, StationState]:
+    def first_states(
+        self, node: NodeId, model: Vector, life: int = LIFE
+    ) -> dict[StreamId, StationState]:
         """Return the states of the streams that a node is a member of, before the first visit."""
         slices = shard_slices(len(model), self.shards)
         return {
-            stream_id: self.ready(first_state(stream_id, model[slices[stream.shard]], LIFE))
+            stream_id: self.ready(first_state(stream_id, model[slices[stream.shard]], life))
             for stream_id, stream in self.streams.items()
             if node in stream.members
         }
@@ -344,7 +356,7 @@ class Company:
         try:
             yield
         finally:
-            end = time.monotonic() + MOST_SECONDS
+            end = time.monotonic() + self.most_seconds
             for thread in threads.values():
                 thread.join(max(0.0, end - time.monotonic()))
         hanging = [node for node, thread in threads.items() if thread.is_alive()]

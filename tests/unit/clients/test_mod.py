@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -32,6 +34,7 @@ from flwr_digest.clients.store import NodeStore
 from flwr_digest.core.ids import StreamId
 from flwr_digest.core.plan import Hello, Phase
 from flwr_digest.errors import ConfigError, DigestError, StateError
+from flwr_digest.overlay.statefile import Arrays, StateFile
 from tests.support.flower_app import (
     EXAMPLES,
     FIRST_STREAM,
@@ -45,6 +48,7 @@ from tests.support.flower_app import (
     plan_for_one,
 )
 from tests.support.flower_grid import RUN_ID
+from tests.support.full_disk import FULL
 
 NODE = 9
 TrainHandler = Callable[[Message], RecordDict | None]
@@ -160,7 +164,7 @@ def test_a_torn_memory_is_said_aloud_and_the_node_starts_anew(
     context: Context, caplog: pytest.LogCaptureFixture
 ) -> None:
     say_hello(context)
-    state = NodeStore(RUN_ID, NODE).folder / "state.npz"
+    state = NodeStore(RUN_ID, NODE).folder / "state.digest"
     state.write_bytes(state.read_bytes()[:100])
     say_hello(context)
     assert "is torn" in caplog.text
@@ -324,7 +328,10 @@ def test_a_session_that_never_began_leaves_the_account_open(context: Context) ->
 
 def test_an_account_that_was_cut_off_has_no_life_to_tell_of(context: Context) -> None:
     say_hello(context)
-    NodeStore(RUN_ID, NODE).begin_session()  # and here the process is killed
+    store = NodeStore(RUN_ID, NODE)
+    keeper = store.keeper(memory(), share=0.0)
+    keeper.begin({})
+    keeper.keep({})  # a visit that is not saved; and here the process is killed
     assert say_hello(context).life == 0
     reply = train(client_app(), context)
     hello = Hello.from_json(str(reply.content.config_records["digest"]["hello"]))
@@ -353,6 +360,44 @@ def test_another_cut_than_in_the_last_session_is_refused(context: Context) -> No
     train(client_app(), context, shards=2)
     assert memory().life == before.life  # it never began the session that it refused
     assert memory().states[FIRST_STREAM].account.steps == 2 * STEPS
+
+
+def test_a_full_disk_after_training_costs_no_reply_and_no_work(
+    context: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    say_hello(context)
+    with session_files_full():
+        reply = train(client_app(), context)
+    assert "cannot save this node's state" in caplog.text
+    record = memory()
+    hello = Hello.from_json(str(reply.content.config_records["digest"]["hello"]))
+    assert hello.life == record.life > 0
+    assert hello.kept == {FIRST_STREAM: record.states[FIRST_STREAM].kept.order}
+    assert record.states[FIRST_STREAM].account.steps == STEPS
+    train(client_app(), context)
+    assert memory().states[FIRST_STREAM].account.steps == 2 * STEPS
+    assert NodeStore(RUN_ID, NODE).load() is not None
+
+
+@contextmanager
+def session_files_full() -> Iterator[None]:
+    """Let no new state file be written; in an old one there still is room."""
+
+    def save(file: StateFile, arrays: Arrays) -> None:
+        raise OSError(errno.ENOSPC, FULL)
+
+    with patch.object(StateFile, "save", save):
+        yield
+
+
+def test_a_share_that_is_none_is_refused_before_anything_is_done(sockets: Path) -> None:
+    config = {"digest-address": f"unix:{sockets}/{NODE}"}
+    say_hello(context_of(NODE, config))
+    for wrong, told in ((2, "is 2.0"), ("much", "is 'much'")):
+        with refused(f"digest-save-share in the node-config {told}"):
+            train(client_app(), context_of(NODE, {**config, "digest-save-share": wrong}))
+    train(client_app(), context_of(NODE, {**config, "digest-save-share": 1}))
+    assert memory().states[FIRST_STREAM].account.steps == STEPS
 
 
 # --- attach -------------------------------------------------------------------------------------

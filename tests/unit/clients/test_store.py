@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from flwr_digest.clients.archive import to_archive
 from flwr_digest.clients.record import Cut, NodeRecord, first_record
+from flwr_digest.clients.sessions import streams_model
 from flwr_digest.clients.store import FLOWER_HOME, HOME, NodeStore
 from flwr_digest.core.account import contribute, deposit, open_account, settle
 from flwr_digest.core.cargo import Cargo
@@ -22,9 +24,15 @@ from flwr_digest.core.layout import Entry, Layout
 from flwr_digest.core.shards import shard_slices
 from flwr_digest.core.state import StationState, first_state, for_new_session
 from flwr_digest.errors import StateError
+from flwr_digest.overlay import seal
 from flwr_digest.overlay.identity import Identity, new_identity
+from flwr_digest.overlay.keeper import Keeper
+from flwr_digest.overlay.memory import json_array
+from flwr_digest.overlay.seal import BOOT_ID
+from flwr_digest.overlay.statefile import StateFile
 from tests.support.flower_app import initial_arrays
 from tests.support.flower_grid import RUN_ID
+from tests.support.full_disk import FULL, disk_full
 
 ME, OTHER = NodeId(2**63 + 7), NodeId(5)
 EVERYONE = frozenset({ME, OTHER})
@@ -100,7 +108,7 @@ def bare(state: StationState) -> StationState:
 
 
 def assert_same_state(mine: StationState, theirs: StationState) -> None:
-    assert bare(mine) == bare(without_rates(theirs))
+    assert bare(without_rates(mine)) == bare(without_rates(theirs))
     mine_flat, theirs_flat = flattened(mine), flattened(theirs)
     assert mine_flat.keys() == theirs_flat.keys()
     for name, values in theirs_flat.items():
@@ -137,7 +145,10 @@ def test_all_of_it_but_the_rates_comes_back_exactly(store: NodeStore, cut: Cut) 
     assert state.kept.rate is not None
     assert len(record.states) == cut.shards * max(1, len(cut.regions))
     store.save(record)
-    assert_same(store.load(), record)
+    found = store.load()
+    assert_same(found, record)
+    assert found is not None
+    assert all(bare(old) == bare(without_rates(old)) for old in found.states.values())
     store.save(first_record(initial_arrays(), life=3))
     assert_same(store.load(), first_record(initial_arrays(), life=3))
 
@@ -170,7 +181,7 @@ def test_others_cannot_look_in(store: NodeStore) -> None:
 
 
 def state_file(store: NodeStore) -> Path:
-    return store.folder / "state.npz"
+    return store.folder / "state.digest"
 
 
 def assert_kept_aside(store: NodeStore, content: bytes) -> None:
@@ -214,12 +225,11 @@ def test_a_bare_array_is_kept_aside(store: NodeStore, tmp_path: Path) -> None:
 
 def rewritten(store: NodeStore, **changes: object) -> bytes:
     """Save a good memory, then change fields of its header."""
-    store.save(lived())
-    with np.load(state_file(store)) as file:
-        arrays = {name: file[name] for name in file.files}
+    arrays = dict(to_archive(lived()))
     header = {**json.loads(arrays["header"].tobytes()), **changes}
-    arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    np.savez(state_file(store), **arrays)
+    arrays["header"] = json_array(header)
+    store.save(lived())
+    StateFile(state_file(store)).save(arrays)
     return state_file(store).read_bytes()
 
 
@@ -235,9 +245,6 @@ def test_rewriting_alone_breaks_nothing(store: NodeStore) -> None:
         {"layout": "[]"},
         {"layout": "not JSON"},
         {"layout": Layout((Entry("other", (3,)),)).to_json()},
-        {"streams": []},
-        {"streams": {"0": []}},
-        {"streams": {"zero": {}}},
         {"order": None},
         {"life": "long"},
         {"cut": None},
@@ -249,6 +256,21 @@ def test_rewriting_alone_breaks_nothing(store: NodeStore) -> None:
 def test_a_file_of_another_kind_is_kept_aside(store: NodeStore, changes: dict[str, object]) -> None:
     content = rewritten(store, **changes)
     assert_kept_aside(store, content)
+
+
+@pytest.mark.parametrize("about", [[], {}, {"life": 3}, "text"], ids=str)
+def test_a_stream_of_another_kind_is_kept_aside(store: NodeStore, about: object) -> None:
+    store.save(lived())
+    StateFile(state_file(store)).save({**to_archive(lived()), "0/about": json_array(about)})
+    assert_kept_aside(store, state_file(store).read_bytes())
+
+
+def test_a_stream_without_its_vectors_is_kept_aside(store: NodeStore) -> None:
+    arrays = dict(to_archive(lived()))
+    del arrays["1/inflow"]
+    store.save(lived())
+    StateFile(state_file(store)).save(arrays)
+    assert_kept_aside(store, state_file(store).read_bytes())
 
 
 def test_no_flipped_bit_goes_unnoticed(store: NodeStore) -> None:
@@ -294,37 +316,165 @@ def test_a_half_written_new_file_is_not_read(store: NodeStore) -> None:
 # --- sessions -----------------------------------------------------------------------------------
 
 
+def begun(store: NodeStore, record: NodeRecord, share: float = 1.0) -> Keeper:
+    """Begin a session with a memory, as it is in the store, and return its keeper."""
+    keeper = store.keeper(record, share)
+    keeper.begin(record.states)
+    return keeper
+
+
+def killed() -> NodeStore:
+    """Return the store of a process that comes after one that was killed."""
+    return NodeStore(RUN_ID, ME)
+
+
 def test_a_session_that_was_saved_goes_on(store: NodeStore) -> None:
     store.save(lived())
     for life in (100, 101):
-        assert_same(store.recall(life), lived())
-        store.begin_session()
-        assert store.session_open
+        record = store.recall(life)
+        assert_same(record, lived())
+        begun(store, record)
         store.save(lived())
-        assert not store.session_open
+        assert store.exact
+
+
+def test_a_session_that_has_just_begun_is_no_loss(store: NodeStore) -> None:
+    store.save(lived())
+    begun(store, store.recall(100))
+    assert_same(killed().recall(101), replace(lived(), model=streams_model(lived())))
 
 
 @pytest.mark.parametrize("cut", [CUT, REGIONAL], ids=str)
-def test_a_session_that_was_cut_off_opens_new_accounts(store: NodeStore, cut: Cut) -> None:
+def test_after_a_kill_a_saved_visit_is_known_exactly(store: NodeStore, cut: Cut) -> None:
+    before, after = lived(cut=cut), further(lived(cut=cut))
+    store.save(before)
+    keeper = begun(store, store.recall(100))
+    keeper.keep(after.states)
+    again = killed()
+    record = again.recall(101)
+    assert again.exact
+    assert_same(record, replace(after, model=streams_model(after)))
+    assert record.life == before.life
+    for stream_id, state in after.states.items():  # rates too: the session may still run
+        rate, found = state.kept.rate, record.states[stream_id].kept.rate
+        assert rate is not None
+        assert found is not None
+        assert np.array_equal(found, rate)
+
+
+def further(record: NodeRecord) -> NodeRecord:
+    """Return a memory after one more visit of each stream."""
+    states = {}
+    for stream_id, state in record.states.items():
+        ones = state.kept.model * 0 + np.float32(1)
+        account = contribute(state.account, Cargo(model=ones, rate=ones), steps=7)
+        settled = settle(account, state.kept, ME, [ME, OTHER])
+        states[stream_id] = replace(state, account=settled.account, kept=settled.stream)
+    return replace(record, states=states)
+
+
+@pytest.mark.parametrize("cut", [CUT, REGIONAL], ids=str)
+def test_after_an_unsaved_visit_new_accounts_are_opened(store: NodeStore, cut: Cut) -> None:
     store.save(lived(life=77, cut=cut))
-    store.begin_session()
-    again = NodeStore(RUN_ID, ME).recall(life=101)  # the process before was killed
+    begun(store, store.recall(100), share=0.0).keep(further(lived(cut=cut)).states)
+    store = killed()
+    again = store.recall(life=101)
+    known_exactly = store.exact
+    assert not known_exactly
     assert again.life == 101
     for stream_id, state in again.states.items():
         assert (state.account.life, state.account.steps) == (101, 0)
         assert state.account.deposit is None  # what it had passed on is not known
         assert state.kept.order == lived(cut=cut).states[stream_id].kept.order
-    assert np.array_equal(again.model, lived().model)
+    assert np.array_equal(again.model, streams_model(lived(cut=cut)))
     store.save(again)
+    assert store.exact
     assert_same(store.load(), again)
 
 
-def test_a_first_session_that_was_cut_off_opens_accounts_under_another_life(
-    store: NodeStore,
-) -> None:
+def test_a_new_life_is_above_the_old_one_whatever_the_clock_says(store: NodeStore) -> None:
     store.save(first_record(initial_arrays(), life=77))
-    store.begin_session()
-    assert store.recall(life=101).life == 101
+    for life in (78, 79):
+        begun(store, store.recall(5), share=0.0).keep({})
+        store = killed()
+        record = store.recall(5)
+        assert record.life == life
+        begun(store, record)  # and this is saved
+        store.save(record)
+
+
+def test_a_kill_before_the_first_visit_of_a_reopened_memory_loses_no_more(store: NodeStore) -> None:
+    store.save(lived())
+    begun(store, store.recall(100), share=0.0).keep({})
+    begun(killed(), killed().recall(101), share=0.0)
+    record = killed().recall(102)
+    assert record.life == 101  # saved as the session began
+    assert record.states.keys() == lived().states.keys()
+
+
+@pytest.mark.skipif(not BOOT_ID.exists(), reason="nothing names the boot here")
+def test_after_the_machine_went_down_new_accounts_are_opened(
+    store: NodeStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store.save(lived())
+    begun(store, store.recall(100)).keep(further(lived()).states)
+    (tmp_path / "boot").write_text("11111111-2222-3333-4444-555555555555\n")
+    monkeypatch.setattr(seal, "BOOT_ID", tmp_path / "boot")
+    assert killed().recall(101).life == 101
+    (tmp_path / "boot").unlink()  # a machine that does not tell its boots apart
+    assert killed().recall(102).life == 102
+
+
+def test_torn_news_of_a_session_is_said_and_costs_no_more_than_that(
+    store: NodeStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.save(lived())
+    whole = state_file(store).stat().st_size
+    begun(store, store.recall(100)).keep(further(lived()).states)
+    content = bytearray(state_file(store).read_bytes())
+    content[whole + 100] ^= 1
+    put(store, bytes(content))
+    record = killed().recall(101)
+    assert "the news of its last session is torn" in caplog.text
+    assert record.life == 101
+    assert record.states[StreamId(0)].kept.order == lived().states[StreamId(0)].kept.order
+
+
+# --- what cannot be written ---------------------------------------------------------------------
+
+
+def test_a_full_disk_is_one_clear_line_and_the_old_memory_stays(store: NodeStore) -> None:
+    store.save(lived())
+    with disk_full(), pytest.raises(StateError) as caught:
+        store.save(further(lived()))
+    line = str(caught.value)
+    assert line == f"cannot save this node's state to {state_file(store)}: {FULL}"
+    assert [path.name for path in store.folder.iterdir()] == ["state.digest"]
+    assert_same(store.load(), lived())
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(HOME, str(tmp_path / "file"))
+    with pytest.raises(StateError, match=r"^cannot save this node's state to .*: Not a directory$"):
+        NodeStore(RUN_ID, ME).save(lived())
+    with pytest.raises(StateError, match=r"^cannot save this node's key to .*: Not a directory$"):
+        NodeStore(RUN_ID, ME).save_identity(new_identity(ME))
+
+
+def test_a_session_is_kept_where_there_is_no_room_for_a_new_file(store: NodeStore) -> None:
+    store.save(lived())
+    keeper = begun(store, store.recall(100))
+    for _ in range(3):
+        keeper.keep(further(lived()).states)  # each finds room where the one before last was
+    with disk_full(), pytest.raises(StateError):
+        store.save(further(lived()))
+    keeper.keep_all(further(further(lived())).states)
+    record = killed().recall(101)
+    after = further(further(lived()))
+    assert_same(record, replace(after, model=streams_model(after)))
 
 
 def test_a_session_needs_a_memory(store: NodeStore) -> None:

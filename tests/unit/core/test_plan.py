@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -76,7 +77,7 @@ plans = st.builds(
     life=st.integers(0, 2**63),
     seed=st.integers(),
     generation=counts,
-    session_seconds=finite,
+    session_seconds=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
     insecure=st.booleans(),
 )
 
@@ -153,6 +154,10 @@ def test_each_missing_field_is_named(what: str, read: Callable[[str], object], g
         {"streams": {"0": [0, 1, 1]}},  # there is one region
         {"streams": {"0": [0, 1, "0"]}},
         {"regions": [1]},
+        {"regions": {"0": [1, 2**64 - 2]}},
+        {"regions": ["12"]},
+        {"regions": "12"},
+        {"topology": {"1": "2", "2": "1"}},
         {"walk": "crawl"},
         {"life": None},
         {"weight": "much"},
@@ -163,6 +168,15 @@ def test_each_missing_field_is_named(what: str, read: Callable[[str], object], g
 def test_fields_of_another_kind_are_refused(changes: dict[str, object]) -> None:
     text = json.dumps({**json.loads(PLAN.to_json()), **changes})
     assert refusal(Plan.from_json, text).startswith("not a plan of this version: ")
+
+
+@pytest.mark.parametrize("seconds", [0, -1, math.nan, math.inf, -math.inf, "nan"])
+def test_a_session_that_could_not_last_is_refused(seconds: object) -> None:
+    text = json.dumps({**json.loads(PLAN.to_json()), "session_seconds": seconds})
+    assert refusal(Plan.from_json, text) == (
+        f"session_seconds of the plan is {float(str(seconds))}: it must be a number of seconds "
+        "above 0"
+    )
 
 
 def test_regions_are_written_once_however_many_shards_tour_them() -> None:
