@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from flwr_digest.core.config import NodeConfig
@@ -73,9 +73,13 @@ class Node:
     @property
     def states(self) -> dict[StreamId, StationState]:
         """What must outlive the session, for each stream."""
+        return self.states_of(self.shards)
+
+    def states_of(self, shards: Iterable[ShardId]) -> dict[StreamId, StationState]:
+        """Return what must outlive the session, for each stream of some shards."""
         found = {}
-        for shard in self.shards.values():
-            accounts, rate = shard.closed_books()
+        for shard_id in shards:
+            accounts, rate = self.shards[shard_id].closed_books()
             for stream_id, account in accounts.items():
                 station = self.stations[stream_id]
                 found[stream_id] = StationState(

@@ -208,14 +208,14 @@ def test_a_rebase_names_the_shard() -> None:
 def test_the_end_of_training_belongs_to_all_streams() -> None:
     made = node(STREAM, OTHER)
     made.handle(TrainingFinished(), 1.0)
-    assert all(station.finished for station in made.stations.values())
+    assert all(station.visits.finished for station in made.stations.values())
 
 
 def test_a_node_is_closed_when_all_its_streams_are() -> None:
     made = node(STREAM, OTHER)
-    made.stations[STREAM].closed = True
+    made.stations[STREAM].ending.closed = True
     assert not made.closed
-    made.stations[OTHER].closed = True
+    made.stations[OTHER].ending.closed = True
     assert made.closed
 
 
@@ -238,7 +238,7 @@ def test_what_passes_through_is_neither_kept_for_later_nor_awaited() -> None:
     made.handle(MessageReceived(peer=B, message=Inquiry(stream_id=OTHER)), 1.0)
     assert made.stations.keys() == {STREAM, OTHER}
     assert made.states.keys() == {STREAM}
-    made.stations[STREAM].closed = True
+    made.stations[STREAM].ending.closed = True
     assert made.closed
 
 
