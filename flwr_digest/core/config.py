@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -101,8 +102,7 @@ class NodeConfig:
             raise ConfigError("there is no stream in the plan: at least one must be")
         for stream_id, plan in self.streams.items():
             _check_stream(stream_id, plan, self.topology)
-        if not (math.isfinite(self.weight) and 0 < self.weight <= 1):
-            raise ConfigError(f"weight is {self.weight}: it must be above 0 and at most 1")
+        _check_weight(self.weight)
         if self.local_steps < 0:
             raise ConfigError(f"local_steps is {self.local_steps}: it must be 0 or more")
         for name in ("first_receipt_seconds", "first_lost_seconds"):
@@ -116,6 +116,32 @@ class NodeConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
         check_topology(self.topology)
         self._check_everyone_is_visited()
+
+    def of_node(self, node_id: NodeId, weight: float) -> NodeConfig:
+        """Return another node's part of the same plan.
+
+        What the two share was checked here and is not checked again: that takes a time that grows
+        with the nodes, and whoever makes the configs of all of them would spend it on each.
+
+        Parameters
+        ----------
+        node_id : NodeId
+            Who that is.
+        weight : float
+            That node's share of the global model's steps, in (0, 1].
+
+        Raises
+        ------
+        ConfigError
+            The node is not in the topology, or its weight is no share.
+        """
+        if node_id not in self.topology:
+            raise ConfigError(f"node {node_id} is not in its own topology")
+        _check_weight(weight)
+        other = copy(self)  # unlike `replace`, without `__post_init__`
+        object.__setattr__(other, "node_id", node_id)
+        object.__setattr__(other, "weight", weight)
+        return other
 
     def _check_everyone_is_visited(self) -> None:
         for shard in {plan.shard for plan in self.streams.values()}:
@@ -134,6 +160,11 @@ class NodeConfig:
     def neighbors(self) -> frozenset[NodeId]:
         """The nodes that this one has a link to."""
         return self.topology[self.node_id]
+
+
+def _check_weight(weight: float) -> None:
+    if not (math.isfinite(weight) and 0 < weight <= 1):
+        raise ConfigError(f"weight is {weight}: it must be above 0 and at most 1")
 
 
 def _check_stream(stream_id: StreamId, plan: StreamPlan, topology: Topology) -> None:

@@ -96,7 +96,9 @@ class Batches:
         row, part = self._planned[node], self._parts[node]
         rest = np.concatenate([row[self._next[node] :].reshape(-1), self._begun[node]])
         passes = max(0, -(-(row.size - rest.size) // len(part)))
-        drawn = self._draws[node].permuted(np.tile(part, (passes, 1)), axis=1)
+        drawn = np.empty((passes, len(part)), dtype=np.intp)
+        drawn[:] = part  # `np.tile` takes half as long as the draw itself (measured)
+        self._draws[node].permuted(drawn, axis=1, out=drawn)
         order = np.concatenate([rest, drawn.reshape(-1)])
         row[:] = order[: row.size].reshape(row.shape)
         self._begun[node] = order[row.size :]

@@ -71,6 +71,8 @@ class Downtime:
 
         It is down also while one of the two is away.
         """
+        if not (self._outages or self._absences):
+            return ()  # by far most runs, and each node asks for each of its links
         ends = (min(one, other), max(one, other))
         if ends not in self._spans:
             faults: list[Outage | Absence] = [o for o in self._outages if o.cuts(*ends)]

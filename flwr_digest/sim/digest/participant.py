@@ -30,6 +30,7 @@ from flwr_digest.core.node import Node
 from flwr_digest.core.state import StationState
 from flwr_digest.core.vector import Vector
 from flwr_digest.sim.digest.later import Later
+from flwr_digest.sim.digest.plans import FIRST_LIFE
 from flwr_digest.sim.digest.program import Forget, GoOnFrom, Take
 from flwr_digest.sim.digest.timers import Timers
 from flwr_digest.sim.digest.world import World
@@ -64,7 +65,7 @@ class Participant:
 
     def begin(self) -> None:
         """Make the node as all nodes are at first."""
-        self.life = 1
+        self.life = FIRST_LIFE
         states = self._world.plans.first_states(self._node, self.life)
         self.core = Node(self._world.plans.configs[self._node], states)
 

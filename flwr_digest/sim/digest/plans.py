@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
@@ -31,6 +32,9 @@ guess; after the first receipt the wait is what was measured."""
 LOST_TOURS = 3
 """First wait for a stream, in expected tours: as `NodeConfig.lost_tours`."""
 
+FIRST_LIFE = 1
+"""Of all nodes' accounts: see `flwr_digest.core.account.Account`."""
+
 HOPS_PER_MEMBER = 2
 """Hops of a tour for each member, at most: a walk along a spanning tree takes two for each."""
 
@@ -41,17 +45,18 @@ class Plans:
 
     Attributes
     ----------
-    problem : Problem
-        What is learned, by whom.
     slices : tuple of slice
         The shards.
     configs : tuple of NodeConfig
         For each node its part.
+    states : mapping of StreamId to StationState
+        What a member keeps of each stream before the first visit. Nothing in it ever changes, so
+        all members share it.
     """
 
-    problem: Problem
     slices: tuple[slice, ...]
     configs: tuple[NodeConfig, ...]
+    states: Mapping[StreamId, StationState]
 
     def returning(self, node: int) -> NodeConfig:
         """Return the config of a node that comes back: the streams have started without it."""
@@ -66,14 +71,8 @@ class Plans:
     def first_states(self, node: int, life: int) -> dict[StreamId, StationState]:
         """Return the states of a node that has never been visited, in its life of that number."""
         config = self.configs[node]
-        parts = [self.problem.initial[part] for part in self.slices]
-        initial = [Later(part.shape, part) for part in parts]
         return {
-            stream_id: for_new_session(
-                # The core takes whatever adds, subtracts and scales, see `core.vector`.
-                first_state(stream_id, cast(Vector, initial[plan.shard]), life),
-                drift_correction=config.drift_correction,
-            )
+            stream_id: _of_life(self.states[stream_id], life)
             for stream_id, plan in config.streams.items()
             if config.node_id in plan.members
         }
@@ -101,21 +100,41 @@ def make_plans(problem: Problem, settings: Settings) -> Plans:
         drift_correction=settings.drift_correction,
         walk=Walk(settings.walk),
         gate=settings.gate,
-        life=1,
+        life=FIRST_LIFE,
         seed=problem.seed,
         first_receipt_seconds=receipt_seconds,
         first_lost_seconds=lost_seconds,
     )
-    configs = (
-        replace(first, node_id=NodeId(node), weight=float(weight))
-        for node, weight in enumerate(problem.weights)
-    )
-    return Plans(problem=problem, slices=slices, configs=tuple(configs))
+    weights = enumerate(problem.weights.tolist())
+    configs = tuple(first.of_node(NodeId(node), weight) for node, weight in weights)
+    return Plans(slices=slices, configs=configs, states=_states(problem, slices, first))
+
+
+def _states(
+    problem: Problem, slices: tuple[slice, ...], config: NodeConfig
+) -> dict[StreamId, StationState]:
+    """Return what a member keeps of each stream before the first visit, in its first life."""
+    initial = [Later(problem.initial[part].shape, problem.initial[part]) for part in slices]
+    return {
+        stream_id: for_new_session(
+            # The core takes whatever adds, subtracts and scales, see `core.vector`.
+            first_state(stream_id, cast(Vector, initial[plan.shard]), FIRST_LIFE),
+            drift_correction=config.drift_correction,
+        )
+        for stream_id, plan in config.streams.items()
+    }
+
+
+def _of_life(state: StationState, life: int) -> StationState:
+    """Return a first state with the accounts of another life."""
+    if life == state.account.life:
+        return state
+    return replace(state, account=replace(state.account, life=life))
 
 
 def _streams(problem: Problem, settings: Settings) -> dict[StreamId, StreamPlan]:
     """Return all streams: one for each shard and region, shard by shard."""
-    regions = split_into_regions(problem.neighbors, settings.regions, problem.seed)
+    regions = _regions(problem, settings)
     members = [frozenset(map(NodeId, part)) for part in regions] * settings.shards
     starts = start_nodes(members, problem.seed)
     return {
@@ -124,6 +143,13 @@ def _streams(problem: Problem, settings: Settings) -> dict[StreamId, StreamPlan]
         )
         for number, start in enumerate(starts)
     }
+
+
+def _regions(problem: Problem, settings: Settings) -> tuple[frozenset[int], ...]:
+    """Return the nodes of each region."""
+    if settings.regions == 1:  # no need to make a graph of the topology and a tree of that
+        return (frozenset(problem.neighbors),)
+    return split_into_regions(problem.neighbors, settings.regions, problem.seed)
 
 
 def _first_waits(

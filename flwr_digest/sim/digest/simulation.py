@@ -88,7 +88,7 @@ class Simulation:
             until = min(due, self._agenda.now + window_seconds)
             self._agenda.run_until(until)
             made = [self._times.made_by(node, until) for node in range(self._problem.nodes)]
-            self._replay.run(made)
+            self._replay.run(made, to_the_end=until == due)
             if until == due:
                 self._measure(recorder, due, made)
         self._complete_report()

@@ -28,19 +28,20 @@ def staleness_steps(participants: Sequence[Participant], now: float) -> float | 
         return None
     made = [each.steps_of_life(now) for each in participants]
     lives = [each.life for each in participants]
+    all_made, some_lost = sum(made), max(lives) > 1  # once: each takes as long as there are nodes
     behind = copies = 0
     for core in there:
         me = core.config.node_id
         for station in core.stations.values():
-            behind += sum(made) - made[me] - _contained_of_others(station.kept.visits, me, lives)
+            visits: Mapping[NodeId, Visit] = station.kept.visits
+            if some_lost:
+                visits = {node: v for node, v in visits.items() if v.life == lives[node]}
+            behind += all_made - made[me] - _steps_of_others(visits, me)
             copies += 1
     return behind / (copies * (count - 1))
 
 
-def _contained_of_others(visits: Mapping[NodeId, Visit], me: NodeId, lives: Sequence[int]) -> int:
-    """Return how many steps of other nodes' present lives a copy contains."""
-    if max(lives) > 1:
-        visits = {node: visit for node, visit in visits.items() if visit.life == lives[node]}
-    mine = visits.get(me, NEVER).steps
+def _steps_of_others(visits: Mapping[NodeId, Visit], me: NodeId) -> int:
+    """Return how many steps of other nodes a copy contains."""
     total: int = sum(map(attrgetter("steps"), visits.values()))
-    return total - mine
+    return total - visits.get(me, NEVER).steps

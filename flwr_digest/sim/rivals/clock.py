@@ -49,7 +49,7 @@ class Clock:
         numpy.ndarray
             Shape ``[count]``, float64, seconds, ascending.
         """
-        spent = np.cumsum(self._compute.durations(node, first, count))
+        spent = self._compute.durations(node, first, count).cumsum()
         away = self._away.get(node)
         return start + spent if away is None else away.time_at(away.present_by(start) + spent)
 

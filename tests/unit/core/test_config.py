@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,3 +101,28 @@ def test_the_ends_of_the_range_are_allowed(weight: float) -> None:
 def test_neighbors_are_those_of_the_topology() -> None:
     assert config(topology=TRIANGLE).neighbors == {B, C}
     assert A not in config(topology=TRIANGLE).neighbors
+
+
+def test_another_nodes_part_differs_in_who_and_how_much_only() -> None:
+    mine = config(local_steps=7, seed=3)
+    theirs = mine.of_node(B, 0.25)
+    assert theirs == replace(mine, node_id=B, weight=0.25)
+    assert (mine.node_id, theirs.neighbors) == (A, TRIANGLE[B])
+
+
+def test_another_nodes_part_is_checked_where_it_differs() -> None:
+    with pytest.raises(ConfigError) as caught:
+        config().of_node(NodeId(9), 0.5)
+    assert str(caught.value) == "node 9 is not in its own topology"
+    with pytest.raises(ConfigError) as caught:
+        config().of_node(B, 1.5)
+    assert str(caught.value) == "weight is 1.5: it must be above 0 and at most 1"
+
+
+def test_what_all_nodes_share_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, seen = config(), list[object]()
+    monkeypatch.setattr("flwr_digest.core.config.check_topology", seen.append)
+    mine.of_node(B, 0.5)
+    assert seen == []
+    replace(mine, node_id=B)
+    assert seen == [TRIANGLE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from flwr_digest.errors import ConfigError
@@ -11,6 +12,12 @@ from flwr_digest.learning.seeds import Purpose, generator
 def test_the_same_arguments_draw_the_same() -> None:
     one, other = (generator(3, Purpose.BATCHES, 5).random(4) for _ in range(2))
     assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**32, 2**70])
+def test_a_draw_is_that_of_the_numbers_in_order(seed: int) -> None:
+    expected = np.random.default_rng([seed, int(Purpose.BATCHES), 5, 2**32 - 1])
+    assert generator(seed, Purpose.BATCHES, 5, 2**32 - 1).random() == expected.random()
 
 
 def test_each_argument_matters() -> None:

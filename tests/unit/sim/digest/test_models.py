@@ -54,7 +54,7 @@ def gradients_by_hand(problem: Problem, steps: int, correction: Floats) -> list[
 def test_a_step_is_plain_sgd_of_those_who_step() -> None:
     problem = mean_problem()
     models = models_of(problem)
-    models.step(NODE, 3)
+    models.step(NODE, np.array([3]))
     gradients = gradients_by_hand(problem, 3, np.zeros(20, dtype=np.float32))
     expected = problem.initial - np.float32(0.5) * np.sum(gradients, axis=0)
     np.testing.assert_allclose(models.rows[2], expected, rtol=1e-5, atol=1e-7)
@@ -65,24 +65,41 @@ def test_a_step_is_plain_sgd_of_those_who_step() -> None:
 def test_a_batch_gives_what_single_steps_give() -> None:
     problem = mean_problem()
     together, one_by_one = models_of(problem), models_of(problem)
-    together.step(np.arange(5), 2)
-    together.step(np.array([0, 3]), 1)
+    together.step(np.arange(5), np.array([2, 1, 1, 2, 2]))
+    together.step(np.array([1, 2]), np.array([1, 1]))
+    together.step(np.array([0, 3]), np.array([1, 1]))
     for node, steps in ((3, 3), (0, 3), (1, 2), (4, 2), (2, 2)):
         for _ in range(steps):
-            one_by_one.step(np.array([node]), 1)
+            one_by_one.step(np.array([node]), np.array([1]))
     assert together.rows.tobytes() == one_by_one.rows.tobytes()
     assert together.made.tolist() == one_by_one.made.tolist() == [3, 2, 2, 3, 2]
+
+
+@pytest.mark.parametrize("at_a_time", [1, 2, 3, 7])
+def test_steps_do_not_depend_on_how_many_nodes_are_in_the_cache(
+    at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = mean_problem()
+    whole, in_parts = models_of(problem), models_of(problem)
+    for nodes, steps in (([0, 1, 2, 3, 4], [3] * 5), ([0, 2, 3], [1, 3, 2]), ([1, 2, 4], [1] * 3)):
+        with monkeypatch.context() as patched:
+            whole.step(np.array(nodes), np.array(steps))
+            patched.setattr("flwr_digest.sim.digest.models._MOST_NUMBERS", 20 * at_a_time)
+            in_parts.step(np.array(nodes), np.array(steps))
+    assert in_parts.rows.tobytes() == whole.rows.tobytes()
+    assert in_parts.made.tolist() == whole.made.tolist() == [4, 4, 7, 5, 4]
+    assert taken(in_parts, 0)[1].tobytes() == taken(whole, 0)[1].tobytes()
 
 
 def test_a_take_hands_out_what_was_done_to_its_shard_since_the_last() -> None:
     problem = mean_problem()
     models = models_of(problem)
     gradients = gradients_by_hand(problem, 5, np.zeros(20, dtype=np.float32))
-    models.step(NODE, 2)
+    models.step(NODE, np.array([2]))
     moved, summed = taken(models, shard=0)
     np.testing.assert_allclose(summed, np.sum(gradients[:2], axis=0)[:8], rtol=1e-5)
     np.testing.assert_allclose(moved, -0.5 * summed, rtol=1e-5)
-    models.step(NODE, 3)
+    models.step(NODE, np.array([3]))
     moved, summed = taken(models, shard=0)
     np.testing.assert_allclose(summed, np.sum(gradients[2:], axis=0)[:8], rtol=1e-4)
     np.testing.assert_allclose(moved, -0.5 * summed, rtol=1e-4, atol=1e-7)
@@ -92,7 +109,7 @@ def test_a_take_hands_out_what_was_done_to_its_shard_since_the_last() -> None:
 
 def test_nothing_done_is_nothing_taken() -> None:
     models = models_of(mean_problem())
-    models.step(NODE, 1)
+    models.step(NODE, np.array([1]))
     taken(models, shard=0)
     moved, summed = taken(models, shard=0)
     assert not moved.any()
@@ -101,7 +118,7 @@ def test_nothing_done_is_nothing_taken() -> None:
 
 def test_without_drift_correction_no_gradients_are_summed() -> None:
     models = models_of(mean_problem(), drift_correction=False)
-    models.step(NODE, 2)
+    models.step(NODE, np.array([2]))
     item = Take(2, ShardId(0), Later((8,)), None)
     models.take(2, item)
     assert item.displacement.known().any()
@@ -109,7 +126,7 @@ def test_without_drift_correction_no_gradients_are_summed() -> None:
 
 def test_steps_since_the_last_take_stay_on_top_of_a_rebase() -> None:
     models = models_of(mean_problem())
-    models.step(NODE, 2)
+    models.step(NODE, np.array([2]))
     moved = models.rows[2, :8].copy()
     rest = models.rows[2, 8:].copy()
     go_on(models, 0, known(*range(8)))
@@ -124,7 +141,7 @@ def test_a_correction_is_added_to_the_gradients_but_not_to_their_sum() -> None:
     correction[:8] = np.linspace(-1, 1, 8)
     models = models_of(problem)
     go_on(models, 0, known(*problem.initial[:8]), known(*correction[:8]))
-    models.step(NODE, 3)
+    models.step(NODE, np.array([3]))
     gradients = gradients_by_hand(problem, 3, correction)
     expected = -0.5 * (np.sum(gradients, axis=0) + 3 * correction)
     np.testing.assert_allclose(models.rows[2], expected, rtol=1e-4, atol=1e-6)
@@ -138,8 +155,8 @@ def test_a_correction_stays_until_another_comes() -> None:
     go_on(models, 0, known(*[0.0] * 8), known(*[1.0] * 8))
     go_on(models, 0, known(*[0.0] * 8), None)
     uncorrected = models_of(mean_problem())
-    models.step(NODE, 1)
-    uncorrected.step(NODE, 1)
+    models.step(NODE, np.array([1]))
+    uncorrected.step(NODE, np.array([1]))
     np.testing.assert_allclose(models.rows[2, :8], uncorrected.rows[2, :8] - 0.5, rtol=1e-5)
 
 
@@ -150,8 +167,8 @@ def test_the_guard_switches_a_correction_off_for_good() -> None:
         go_on(models, 0, known(*[0.0] * 8), known(*[size] * 8))
     assert [guard.tripped for guard in models.guards] == [False, False, True, False, False]
     uncorrected = models_of(mean_problem())
-    models.step(NODE, 2)
-    uncorrected.step(NODE, 2)
+    models.step(NODE, np.array([2]))
+    uncorrected.step(NODE, np.array([2]))
     assert models.rows[2].tobytes() == uncorrected.rows[2].tobytes()
 
 
@@ -159,25 +176,25 @@ def test_who_forgets_begins_with_the_initial_model_and_nothing_to_give() -> None
     problem = mean_problem()
     models = models_of(problem)
     go_on(models, 0, known(*range(8)), known(*range(8)))
-    models.step(NODE, 2)
+    models.step(NODE, np.array([2]))
     models.forget(2)
     assert models.rows[2].tobytes() == problem.initial.tobytes()
     moved, summed = taken(models, shard=0)
     assert not moved.any()
     assert not summed.any()
-    assert not models.guards[2].sizes
+    assert not models.guards[2].changes
 
 
 def test_the_learning_rate_of_a_step_is_that_of_its_end() -> None:
     fading = mean_problem(replace(SMALL, decay=0.5))
     models, times = models_of(fading), StepTimes(fading)
-    models.step(np.array([1, 2]), 2)
+    models.step(np.array([1, 2]), np.array([2, 2]))
     x, y = fading.batches().next(NODE)
     first = fading.task.gradients(fading.initial[np.newaxis], x, y)[0]
     one = models_of(fading)
-    one.step(NODE, 1)
+    one.step(NODE, np.array([1]))
     rate = 0.5 / (1 + 0.5 * times.end(2, 1))
     np.testing.assert_allclose(one.rows[2], -rate * first, rtol=1e-5)
-    one.step(NODE, 1)
+    one.step(NODE, np.array([1]))
     assert models.rows[2].tobytes() == one.rows[2].tobytes()
     assert rate == pytest.approx(LearningRate(fading, settings()).at(times.end(2, 1)))

@@ -40,13 +40,13 @@ class AtOnce(Replay):
         assert not (isinstance(item, GoOnFrom) and self._has_to_wait(node, item))
         self._carry_out(node, item)
 
-    def run(self, made: Sequence[int]) -> None:
+    def run(self, made: Sequence[int], *, to_the_end: bool) -> None:
         for node, steps in enumerate(made):
             self._train(node, steps)
 
     def _train(self, node: int, made: int) -> None:
         while self._models.made[node] < made:
-            self._models.step(np.array([node]), 1)
+            self._models.step(np.array([node]), np.array([1]))
 
 
 def run(scenario: Scenario, chosen: Settings) -> tuple[list[Row], bytes]:
@@ -97,25 +97,44 @@ def test_many_at_a_time_give_what_one_after_another_gives(
     assert run(scenario, chosen) == expected
 
 
-def replay_of_two() -> tuple[Replay, Models]:
-    problem = mean_problem(replace(SMALL, nodes=2))
+def replay_of(nodes: int) -> tuple[Replay, Models]:
+    problem = mean_problem(replace(SMALL, nodes=nodes))
     rate, times = LearningRate(problem, settings()), StepTimes(problem)
     models = Models(problem, rate, times, (slice(0, 20),), drift_correction=False)
     return Replay(models), models
 
 
 def test_a_node_waits_for_what_another_has_to_do_first() -> None:
-    replay, models = replay_of_two()
+    replay, models = replay_of(2)
     displacement = Later((20,))
     replay.note(0, GoOnFrom(1, ShardId(0), 2.0 * displacement, None, on_top=False))
     replay.note(1, Take(5, ShardId(0), displacement, None))
-    replay.run([1, 6])
+    replay.run([1, 6], to_the_end=True)
     assert models.rows[0].tolist() == (2 * displacement.known()).tolist()
     assert models.made.tolist() == [1, 6]
 
 
+def test_steps_that_few_have_yet_to_make_can_wait_for_the_next_run() -> None:
+    replay, models = replay_of(4)
+    replay.run([2, 2, 2, 9], to_the_end=False)
+    assert models.made.tolist() == [2, 2, 2, 2]
+    replay.run([6, 7, 7, 9], to_the_end=False)
+    assert models.made.tolist() == [6, 7, 7, 7]
+    replay.run([6, 7, 7, 9], to_the_end=True)
+    assert models.made.tolist() == [6, 7, 7, 9]
+
+
+def test_what_others_may_wait_for_is_not_left_to_the_next_run() -> None:
+    replay, models = replay_of(4)
+    displacement = Later((20,))
+    replay.note(3, Take(8, ShardId(0), displacement, None))
+    replay.run([2, 2, 2, 9], to_the_end=False)
+    assert models.made.tolist() == [2, 2, 2, 8]
+    assert displacement.value is not None
+
+
 def test_what_nobody_computes_is_a_bug() -> None:
-    replay, _ = replay_of_two()
+    replay, _ = replay_of(2)
     replay.note(0, GoOnFrom(1, ShardId(0), Later((20,)), None, on_top=False))
     with pytest.raises(LocalProtocolError, match="nobody computes"):
-        replay.run([2, 2])
+        replay.run([2, 2], to_the_end=True)
