@@ -10,7 +10,7 @@ TIMES ?= 20
 APPS := $(wildcard examples/*/quickstart_digits)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test histories lint format clean
+.PHONY: help demo test histories exhaustive lint format clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -24,6 +24,9 @@ test: lint ## set up, then run all checks and tests
 histories: $(STAMP) ## try far more random histories than `make test`, others each time (an hour)
 	@seed=$(or $(SEED),$$(date +%s)); echo "seed $$seed, $(TIMES) times as many"; \
 	HISTORIES_TIMES=$(TIMES) $(BIN)/python -m pytest --hypothesis-seed=$$seed tests/property
+
+exhaustive: $(STAMP) ## set up, then run what takes too long for `make test` (over an hour)
+	@$(BIN)/python -m pytest -m exhaustive
 
 lint: $(STAMP) ## set up, then check style, types and layers
 	@$(BIN)/ruff check .

@@ -19,5 +19,9 @@ class RemoteProtocolError(DigestError):
     """A peer broke the rules of the protocol; it loses its link, and this node goes on."""
 
 
+class DivergedError(DigestError):
+    """Training gave values that are not finite: they are kept from the streams."""
+
+
 class StateError(DigestError):
     """A state file is torn, foreign or of another version; it is kept aside, never trusted."""

@@ -17,6 +17,7 @@ from flwr_digest.overlay.identity import name_of
 LOOK_SECONDS = 3.0  # a TCP handshake with two lost packets (1 s + 2 s); past that it is "no answer"
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _TLS_ALERT = 0x15
+_OUT_OF_DATE = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 _CLOSES = "it closes connections at once (is something else listening there?)"
 
 
@@ -93,7 +94,9 @@ def _tls_look(connection: socket.socket, node: NodeId, peer: Peer) -> str:
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     try:
         context.wrap_socket(connection, server_hostname=name_of(node)).close()
-    except ssl.SSLCertVerificationError:
+    except ssl.SSLCertVerificationError as error:
+        if error.verify_code in _OUT_OF_DATE:
+            return f"its {error.verify_message} (are both clocks right?)"
         return "it shows another certificate than the plan's (of another session or node?)"
     except (ssl.SSLEOFError, ConnectionError):
         return _CLOSES

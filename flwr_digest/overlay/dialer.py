@@ -131,8 +131,14 @@ class Dialer:
         match code_of(error):
             case grpc.StatusCode.UNAVAILABLE if not self._stopping.is_set():
                 found = diagnose(self.peer, self.at, insecure=self.security is None)
-                return found or f"it listens, but the call failed: {reason_of(error)}"
+                return found or f"it listens, but the call failed{self._hint()}: {reason_of(error)}"
             case grpc.StatusCode.CANCELLED:
                 return "it accepts connections but does not say hello"
             case _:
                 return f"the call failed: {reason_of(error)}"
+
+    def _hint(self) -> str:
+        """Return what may be wrong where all is well with the neighbor's own certificate."""
+        if self.security is None:
+            return ""
+        return " (has it another certificate of this node, or one that has expired?)"

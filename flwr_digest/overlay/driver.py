@@ -38,7 +38,7 @@ from flwr_digest.core.node import Node
 from flwr_digest.core.state import StationState
 from flwr_digest.core.trainer import Trainer
 from flwr_digest.core.vector import Vector
-from flwr_digest.errors import RemoteProtocolError
+from flwr_digest.errors import DivergedError, RemoteProtocolError
 from flwr_digest.overlay.link import LOGGER, Link
 
 
@@ -223,9 +223,19 @@ class Driver:
         """Hand the core what was trained of one shard since last time."""
         if (taken := self._trainer.take(shard)) is not None:
             steps, displacement, gradients = taken
+            self._check_finite(displacement, gradients)
             self._handle(
                 LocalSteps(shard=shard, steps=steps, displacement=displacement, gradients=gradients)
             )
+
+    def _check_finite(self, *vectors: Vector | None) -> None:
+        """Raise before what no peer would take gets into the accounts."""
+        for vector in vectors:
+            if vector is not None and not np.isfinite(vector).all():
+                raise DivergedError(
+                    f"node {self.node.config.node_id}: its local steps gave values that are not "
+                    "finite; the training has diverged, a smaller learning rate may help"
+                )
 
     # --- time ---------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from flwr_digest.core.plan import Plan
 from flwr_digest.core.shards import shard_slices
 from flwr_digest.core.state import Counters, StationState
 from flwr_digest.core.trainer import Trainer
-from flwr_digest.errors import DigestError
+from flwr_digest.errors import DigestError, DivergedError
 from flwr_digest.overlay.channel import Security
 from flwr_digest.overlay.crew import Crew
 from flwr_digest.overlay.diagnose import diagnose
@@ -290,13 +290,20 @@ class Session:
                 self._note_trouble(peer, found or reachable)
 
     def _failed(self, error: BaseException) -> None:
-        LOGGER.error("node %d: the overlay failed: %r", self.node_id, error)
         with self.driver.changed:
             if self._failure is None:
-                self._failure = DigestError(f"the overlay failed: {error!r}")
-                self._failure.__cause__ = error
+                self._failure = self._in_words(error)
             self.driver.changed.notify_all()
+        LOGGER.error("node %d: %s", self.node_id, self._failure)
         self.trainer.fail(self._failure)
+
+    @staticmethod
+    def _in_words(error: BaseException) -> DigestError:
+        if isinstance(error, DivergedError):  # the user's own, and said in words
+            return error
+        failure = DigestError(f"the overlay failed: {error!r}")
+        failure.__cause__ = error
+        return failure
 
     def _codec_of_plan(self) -> Codec:
         sizes = {

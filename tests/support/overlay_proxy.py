@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Condition, Thread
 from types import TracebackType
@@ -21,12 +22,20 @@ class Proxy:
         ``host:port`` to dial for each connection.
     cut_after_bytes : int or None
         Cut the first connection by itself once it has passed on so many bytes.
+    passing : callable
+        Told how many bytes have come in all, each time before more of them are passed on.
     """
 
-    def __init__(self, target: str, cut_after_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        cut_after_bytes: int | None = None,
+        passing: Callable[[int], None] = lambda passed: None,
+    ) -> None:
         host, port = target.rsplit(":", 1)
         self._target = (host, int(port))
         self._limit = cut_after_bytes
+        self._passing = passing
         self._changed = Condition()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._threads: list[Thread] = []
@@ -110,6 +119,7 @@ class Proxy:
                 with self._changed:
                     self._changed.wait_for(lambda: not self._frozen)
                     self._passed += len(data)
+                    self._passing(self._passed)
                     full = self._limit is not None and self._passed > self._limit
                     if full:
                         self._limit = None

@@ -9,6 +9,7 @@ from threading import Event
 
 import grpc
 
+from flwr_digest.overlay.bundle import unbundled
 from flwr_digest.overlay.channel import METHOD, SERVICE
 
 CALL_SECONDS = 10.0  # a call that lasts longer hangs
@@ -21,7 +22,8 @@ def call(address: str, frames: Iterator[bytes]) -> list[bytes]:
     with grpc.insecure_channel(address) as channel:
         method: grpc.StreamStreamMultiCallable[bytes, bytes]
         method = channel.stream_stream(f"/{SERVICE}/{METHOD}")
-        return list(method(frames, timeout=CALL_SECONDS, wait_for_ready=True))
+        messages = method(frames, timeout=CALL_SECONDS, wait_for_ready=True)
+        return [frame for message in messages for frame in unbundled(message)]
 
 
 @contextmanager
