@@ -1,4 +1,4 @@
-"""`flwr-digest bench simulator`: how fast the simulator is on this machine."""
+"""`flwr-digest bench`: how fast things are on this machine; here, the simulator."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from flwr_digest.cli.bench_relay import relay
+from flwr_digest.cli.bench_tour import tour
+from flwr_digest.cli.bench_training import training
 from flwr_digest.cli.consoles import notes_console, results_console, write_json
 from flwr_digest.cli.module_loop import check_torch, module_loop
 from flwr_digest.cli.options import read_counts
@@ -18,6 +21,9 @@ from flwr_digest.learning.checks import Range, check_number
 from flwr_digest.sim.bench import Speed, simulator_speed
 
 app = typer.Typer()
+app.command()(relay)
+app.command()(tour)
+app.command()(training)
 
 _COUNT = Range(whole=True, least=1)
 

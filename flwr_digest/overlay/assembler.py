@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,14 +14,48 @@ from flwr_digest.errors import RemoteProtocolError
 from flwr_digest.overlay.fields import Kind, kind_of
 from flwr_digest.overlay.frames import VALUE, Codec
 
+CHECK_VALUES = 1 << 20
+"""Values that are looked at together, 4 MB, but for the last: measured. A look at each chunk takes
+more processor time, as the threads contend for the interpreter's lock; a single one at the end
+takes a quarter of the model more memory."""
+
 
 @dataclass(slots=True)
 class _Arriving:
-    """A stream on its way in; the payload is its model, then its rates."""
+    """A stream on its way in; the payload is its model, then its rates.
+
+    `raw` are the bytes of `payload`. Of these `filled` have come; `checked` values are finite.
+    """
 
     stream: Stream
     payload: npt.NDArray[np.float32]
+    raw: npt.NDArray[np.uint8]
+    began: float
     filled: int = 0
+    checked: int = 0
+
+    def fill(self, frame: bytes) -> bool:
+        """Take in a chunk; return whether that was the last."""
+        end = self.filled + len(frame) - 1
+        if len(frame) == 1 or end > len(self.raw):
+            raise RemoteProtocolError(f"model bytes up to {end}; {len(self.raw)} were announced")
+        # NumPy copies without the interpreter's lock: whoever trains goes on meanwhile.
+        self.raw[self.filled : end] = np.frombuffer(frame, dtype=np.uint8, offset=1)
+        self.filled = end
+        whole = end // VALUE.itemsize
+        last = end == len(self.raw)
+        if last or whole - self.checked >= CHECK_VALUES:
+            self._check(whole)
+        return last
+
+    def _check(self, end: int) -> None:
+        finite = np.isfinite(self.payload[self.checked : end])
+        if not finite.all():
+            first = self.checked + int(finite.argmin())
+            of_model = self.stream.rate is None or first < len(self.payload) // 2
+            told = "a model" if of_model else "gradient rates"
+            raise RemoteProtocolError(f"{told} with NaN or infinite values")
+        self.checked = end
 
     def complete(self) -> Stream:
         """Return the stream with what has come, without a copy."""
@@ -31,9 +66,16 @@ class _Arriving:
 
 
 class Assembler:
-    """Takes frames in, gives messages out. One for each link."""
+    """Takes frames in, gives messages out. One for each link.
+
+    Attributes
+    ----------
+    seconds : float
+        How long the last stream took to come in, from the first of its frames to the last.
+    """
 
     def __init__(self, codec: Codec) -> None:
+        self.seconds = 0.0
         self._codec = codec
         self._arriving: _Arriving | None = None
 
@@ -57,24 +99,15 @@ class Assembler:
         if self._arriving is not None:
             raise RemoteProtocolError("a stream was announced before the last one was complete")
         stream = self._codec.decode_hop(frame)
-        values = self._codec.payload_values(stream.stream_id)
-        self._arriving = _Arriving(stream, np.empty(values, dtype=VALUE))
+        payload = np.empty(self._codec.payload_values(stream.stream_id), dtype=VALUE)
+        self._arriving = _Arriving(stream, payload, payload.view(np.uint8), time.monotonic())
 
     def _fill(self, frame: bytes) -> Message | None:
         arriving = self._arriving
         if arriving is None:
             raise RemoteProtocolError("model bytes without a stream that announced them")
-        target = arriving.payload.data.cast("B")
-        end = arriving.filled + len(frame) - 1
-        if len(frame) == 1 or end > len(target):
-            raise RemoteProtocolError(f"model bytes up to {end}; {len(target)} were announced")
-        target[arriving.filled : end] = memoryview(frame)[1:]
-        arriving.filled = end
-        if end < len(target):
+        if not arriving.fill(frame):
             return None
         self._arriving = None
-        stream = arriving.complete()
-        for vector, told in ((stream.model, "a model"), (stream.rate, "gradient rates")):
-            if vector is not None and not np.isfinite(vector).all():
-                raise RemoteProtocolError(f"{told} with NaN or infinite values")
-        return Hop(stream=stream)
+        self.seconds = time.monotonic() - arriving.began
+        return Hop(stream=arriving.complete())

@@ -41,6 +41,7 @@ class Kind(IntEnum):
     INQUIRY = 7
     SIGHTING = 8
     CLOSE = 9
+    BUNDLE = 10
 
 
 class Reader:

@@ -1,4 +1,6 @@
-"""What goes over the wire: one gRPC message is one frame, `kind` in its first byte.
+"""What goes over the wire: frames, `kind` in their first byte.
+
+A gRPC message is one frame, or a bundle of several small ones (see `bundle`).
 
 All numbers are little-endian. An *order* is generation u32, node u64 (all ones: none), hop u32.
 
@@ -11,13 +13,14 @@ All numbers are little-endian. An *order* is generation u32, node u64 (all ones:
               visits u16 times (node u64, life u32, number u32, hop u32, steps u32,
               and with the age of news: born f64 (seconds), behind u32),
               nodes seen on this tour, nodes finished: one bit each, by rank of their ids,
-              dead links u16 times (rank u16, rank u16).
+              dead links u16 times (rank u16, rank u16). No node and no link twice.
               The payload follows in CHUNKs; other frames may come between, but no other HOP.
     CHUNK     float32 values, raw: the shard of the model, then as many of the rates, if any.
     RECEIPT   stream u16, order of the hop, order of the newest copy known.
     INQUIRY   stream u16.
     SIGHTING  stream u16, order of the newest copy known.
     CLOSE     stream u16, order of the sender's copy.
+    BUNDLE    length u32 and frame, one or more times; no BUNDLE among them.
 
 Sizes, ranks and names are checked against the plan before memory is taken; the first frame that
 breaks these rules costs the sender its link.
@@ -168,8 +171,11 @@ class Codec:
         visits = dict(reader.visit(news=news) for _ in range(visit_count))
         seen = self._members_in(reader.raw(self._bitmap_bytes))
         finished = self._members_in(reader.raw(self._bitmap_bytes))
-        dead = frozenset(self._pair(reader) for _ in range(reader.take(COUNT)[0]))
+        (link_count,) = reader.take(COUNT)
+        dead = frozenset(self._pair(reader) for _ in range(link_count))
         reader.end()
+        if len(visits) != visit_count or len(dead) != link_count:
+            raise RemoteProtocolError(f"stream {stream_id} names a visit or a dead link twice")
         return Stream(
             stream_id=stream_id,
             model=np.empty(0, dtype=VALUE),
@@ -215,7 +221,7 @@ class Codec:
 
     def _pair(self, reader: Reader) -> Link:
         one, other = reader.take(PAIR)
-        if max(one, other) >= len(self.members):
+        if one == other or max(one, other) >= len(self.members):
             raise RemoteProtocolError(f"a link between nodes {one} and {other}: no such rank")
         return link(self.members[one], self.members[other])
 

@@ -1,8 +1,9 @@
-"""One live link to one neighbor: frames out, frames in, and what they weighed."""
+"""One live link to one neighbor: frames out, frames in, what they weighed and how long it took."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -10,45 +11,17 @@ from threading import Event
 
 import grpc
 
-from flwr_digest.core.ids import NodeId
-from flwr_digest.core.messages import Message
+from flwr_digest.core.ids import NodeId, Order, StreamId
+from flwr_digest.core.messages import Hop, Message, Receipt
 from flwr_digest.errors import RemoteProtocolError
 from flwr_digest.overlay.assembler import Assembler
+from flwr_digest.overlay.bundle import Parcel, bundled, unbundled
 from flwr_digest.overlay.fields import Kind, kind_of
 from flwr_digest.overlay.frames import Codec
 from flwr_digest.overlay.hello import GOODBYE, refusal, text_of
+from flwr_digest.overlay.traffic import Traffic
 
 LOGGER = logging.getLogger("flwr.digest")  # a child of Flower's own, so it shows where that does
-
-
-@dataclass(kw_only=True, slots=True)
-class Traffic:
-    """What has gone over the links to one neighbor in this session.
-
-    Payload is the models' own bytes; control is every other byte of every frame. What gRPC, TLS
-    and TCP add on the wire is not counted here.
-    """
-
-    payload_bytes_sent: int = 0
-    control_bytes_sent: int = 0
-    payload_bytes_received: int = 0
-    control_bytes_received: int = 0
-    frames_sent: int = 0
-    frames_received: int = 0
-
-    def sent(self, frame: bytes) -> None:
-        """Count a frame that goes out."""
-        payload = len(frame) - 1 if frame[0] == Kind.CHUNK else 0
-        self.payload_bytes_sent += payload
-        self.control_bytes_sent += len(frame) - payload
-        self.frames_sent += 1
-
-    def received(self, frame: bytes) -> None:
-        """Count a frame that has come in."""
-        payload = len(frame) - 1 if frame[:1] == bytes([Kind.CHUNK]) else 0
-        self.payload_bytes_received += payload
-        self.control_bytes_received += len(frame) - payload
-        self.frames_received += 1
 
 
 @dataclass(eq=False)
@@ -63,6 +36,8 @@ class Link:
         Frames of this session.
     traffic : Traffic
         Counts on, over all links to this neighbor.
+    secure : bool
+        Whether there is TLS below, which counts on the wire.
     goodbye : bool
         Whether one side has left for good.
     refused : bool
@@ -74,14 +49,33 @@ class Link:
     peer: NodeId
     codec: Codec
     traffic: Traffic
+    secure: bool = False
     goodbye: bool = False
     refused: bool = False
     ended: Event = field(default_factory=Event)
+    _waiting: set[tuple[StreamId, Order]] = field(default_factory=set)
     _outbox: SimpleQueue[Iterable[bytes] | None] = field(default_factory=SimpleQueue)
 
     def send(self, message: Message) -> None:
-        """Queue a message; it is lost if the link ends first."""
-        self._outbox.put(self.codec.encode(message))
+        """Queue a message; it is lost if the link ends first.
+
+        A hop that is sent again while it still waits for its turn is not queued twice: on a slow
+        link that would only make all that waits behind it wait longer, and be sent again in turn.
+        """
+        if not isinstance(message, Hop):
+            self._outbox.put(self.codec.encode(message))
+            return
+        name = message.stream.stream_id, message.stream.order
+        frames = self.codec.encode(message)
+        if name not in self._waiting:
+            self._waiting.add(name)
+            self.traffic.hop_sent(*name, time.monotonic())
+            self._outbox.put(self._noting(frames, name))
+
+    def _noting(self, frames: Iterator[bytes], name: tuple[StreamId, Order]) -> Iterator[bytes]:
+        """Yield the frames of a hop, and note when the last is about to leave."""
+        yield from frames
+        self._waiting.discard(name)
 
     def leave(self) -> None:
         """Send what is queued, say goodbye, and end."""
@@ -101,26 +95,34 @@ class Link:
         self._outbox.put(None)
 
     def outgoing(self) -> Iterator[bytes]:
-        """Yield frames as they are to be sent, until the link ends. For gRPC to iterate over."""
-        while (frames := self._outbox.get()) is not None:
-            for frame in frames:
-                self.traffic.sent(frame)
-                yield frame
+        """Yield gRPC messages as they are to be sent, until the link ends; for gRPC to ask for."""
+        for parcel in bundled(self._frames()):
+            self.traffic.sent(parcel, secure=self.secure)
+            yield parcel.message
 
-    def incoming(self, frames: Iterable[bytes], deliver: Callable[[Link, Message], None]) -> str:
-        """Take frames in until the link ends; return in words why it did."""
+    def _frames(self) -> Iterator[bytes | None]:
+        """Yield frames as they are queued; None where the next is not there yet."""
+        while True:
+            if self._outbox.empty():
+                yield None
+            frames = self._outbox.get()
+            if frames is None:
+                return
+            yield from frames
+
+    def incoming(self, messages: Iterable[bytes], deliver: Callable[[Link, Message], None]) -> str:
+        """Take in what gRPC brings until the link ends; return in words why it did."""
         assembler = Assembler(self.codec)
         try:
-            for frame in frames:
-                self.traffic.received(frame)
-                kind = kind_of(frame)
-                if kind is Kind.GOODBYE:
-                    self.goodbye = True
-                    return "it said goodbye"
-                if kind is Kind.REFUSAL:
-                    return f"it refused to go on: {text_of(frame)}"
-                if (message := assembler.feed(frame)) is not None:
-                    deliver(self, message)
+            for message in messages:
+                parcel = Parcel(message, unbundled(message))
+                self.traffic.received(parcel, secure=self.secure)
+                for frame in parcel.frames:
+                    if ending := self._last_word(frame):
+                        return ending
+                    if (said := assembler.feed(frame)) is not None:
+                        self._count(said, assembler)
+                        deliver(self, said)
         except RemoteProtocolError as error:
             self.refuse(str(error))
             return f"it broke the protocol: {error}"
@@ -130,6 +132,24 @@ class Link:
             self.end()
             self.ended.set()
         return "it closed the connection"
+
+    def _last_word(self, frame: bytes) -> str:
+        """Return why the neighbor ends the link, if that is what a frame says."""
+        kind = kind_of(frame)
+        if kind is Kind.GOODBYE:
+            self.goodbye = True
+            return "it said goodbye"
+        if kind is Kind.REFUSAL:
+            return f"it refused to go on: {text_of(frame)}"
+        return ""
+
+    def _count(self, message: Message, assembler: Assembler) -> None:
+        """Note how long things took."""
+        match message:
+            case Hop():
+                self.traffic.stream_came(assembler.seconds)
+            case Receipt(stream_id=stream_id, order=order):
+                self.traffic.receipt_came(stream_id, order, time.monotonic())
 
 
 def code_of(error: grpc.RpcError) -> grpc.StatusCode | None:

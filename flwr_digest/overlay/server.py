@@ -16,6 +16,7 @@ from flwr_digest.overlay.channel import (
     SERVICE,
     Security,
     at_most,
+    keep_freed_memory,
     server_options,
 )
 from flwr_digest.overlay.hello import LinkHello, refusal
@@ -62,6 +63,7 @@ class Server:
 
     def __init__(self, address: str, door: Door) -> None:
         self._door = door
+        keep_freed_memory()
         # Each link occupies a worker for life; twice as many and two let a neighbor come back
         # before its old link is found dead. One more than that is an error, not a silent wait.
         workers = 2 * len(door.callers) + 2

@@ -156,7 +156,7 @@ def test_the_model_is_taken_as_it_was_when_it_was_sent() -> None:
 def test_no_frame_and_unknown_kinds_are_refused() -> None:
     assert told_off(b"") == "a frame of unknown kind none"
     assert told_off(b"\x00") == "a frame of unknown kind 00"
-    assert told_off(b"\x0a...") == "a frame of unknown kind 0a"
+    assert told_off(b"\x0b...") == "a frame of unknown kind 0b"
 
 
 @pytest.mark.parametrize("kind", [Kind.HELLO, Kind.REFUSAL, Kind.GOODBYE])
@@ -312,10 +312,10 @@ def test_a_first_frame_that_is_no_hello_is_refused(frame: bytes) -> None:
 
 def test_another_version_is_refused_whatever_else_it_says() -> None:
     expected = (
-        "it speaks protocol version 3, this node 2: install the same flwr-digest on all nodes"
+        "it speaks protocol version 4, this node 3: install the same flwr-digest on all nodes"
     )
-    assert hello_refusal(hello_with(version=3)) == expected
-    assert hello_refusal(b'\x01{"version": 3, "new": "fields"}') == expected
+    assert hello_refusal(hello_with(version=4)) == expected
+    assert hello_refusal(b'\x01{"version": 4, "new": "fields"}') == expected
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_another_version_is_refused_whatever_else_it_says() -> None:
         b"\x01[]",
         b"\x01null",
         b"\x01{}",
-        b'\x01{"version": 2}',
+        b'\x01{"version": 3}',
         b"\x01" + b"[" * 4000,
         hello_with(node="seven"),
         hello_with(node=None),
