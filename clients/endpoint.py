@@ -7,15 +7,19 @@ from typing import NamedTuple
 from flwr.app import Context
 
 from flwr_digest.clients.simulation import simulated, socket_address
-from flwr_digest.core.address import check_address, check_dialable
+from flwr_digest.core.address import NOWHERE, check_address, check_dialable
 from flwr_digest.errors import ConfigError
 
 LISTEN = "digest-address"
 ADVERTISE = "digest-advertise"
+ONLY_DIALS = "none"  # as digest-address: this node listens nowhere
 
 
 class Endpoint(NamedTuple):
-    """A node's two addresses: equal, unless it sits behind a name or a forwarded port."""
+    """A node's two addresses: equal, unless it sits behind a name or a forwarded port.
+
+    Both are `NOWHERE` for a node that only dials.
+    """
 
     listen: str
     advertise: str
@@ -36,8 +40,10 @@ def endpoint_of(context: Context) -> Endpoint:
             return Endpoint(address, check_address(address, LISTEN))
         raise ConfigError(
             "this node has no address: start its SuperNode with "
-            f"--node-config '{LISTEN}=\"HOST:PORT\"'"
+            f'--node-config \'{LISTEN}="HOST:PORT"\', or "{ONLY_DIALS}" where nobody can reach it'
         )
+    if listen == ONLY_DIALS:
+        return Endpoint(NOWHERE, NOWHERE)
     advertise = context.node_config.get(ADVERTISE)
     if advertise is None:
         return Endpoint(str(listen), check_dialable(str(listen), LISTEN))

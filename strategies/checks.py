@@ -7,10 +7,11 @@ from math import prod
 
 from flwr.app import ArrayRecord
 
-from flwr_digest.core.address import is_local
+from flwr_digest.core.address import NOWHERE, is_local
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.plan import Hello
 from flwr_digest.core.shards import shard_slices
+from flwr_digest.core.walk import Topology
 from flwr_digest.errors import ConfigError
 
 
@@ -26,6 +27,8 @@ def check_hellos(hellos: Mapping[NodeId, Hello]) -> None:
     _check_slots(hellos)
     by_address: dict[str, NodeId] = {}
     for node, hello in hellos.items():
+        if hello.address == NOWHERE:
+            continue
         other = by_address.setdefault(hello.address, node)
         if other != node:
             raise ConfigError(
@@ -38,6 +41,23 @@ def check_hellos(hellos: Mapping[NodeId, Hello]) -> None:
             f"node {local[0]} says to dial it at {hellos[local[0]].address}, which only its own "
             'machine can; set digest-advertise="HOST:PORT" in its node-config'
         )
+
+
+def check_links(hellos: Mapping[NodeId, Hello], topology: Topology) -> None:
+    """Check that of each two neighbors at least one can be dialled.
+
+    Raises
+    ------
+    ConfigError
+        Neither can; names both.
+    """
+    for node, neighbors in topology.items():
+        for peer in neighbors:
+            if hellos[node].address == hellos[peer].address == NOWHERE:
+                raise ConfigError(
+                    f"nodes {node} and {peer} are neighbors, and neither can be dialled: give one "
+                    'of them a digest-address, or use topology="star" around a node that has one'
+                )
 
 
 def _check_slots(hellos: Mapping[NodeId, Hello]) -> None:
@@ -57,9 +77,10 @@ def check_shards(arrays: ArrayRecord, shards: int) -> None:
     Raises
     ------
     ConfigError
-        It has fewer float32 values. (Whether it has values of other kinds, its nodes will say.)
+        It has fewer floating-point values. (Whether they can travel, its nodes will say.)
     """
-    size = sum(prod(array.shape) for array in arrays.values() if array.dtype == "float32")
+    kinds = ("float32", "float64")
+    size = sum(prod(array.shape) for array in arrays.values() if array.dtype in kinds)
     if size:
         shard_slices(size, shards)
 

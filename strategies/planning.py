@@ -9,6 +9,7 @@ from flwr_digest.core.draw import draw
 from flwr_digest.core.ids import NO_FENCE, NodeId, Order, ShardId, StreamId
 from flwr_digest.core.plan import Hello, Peer, Plan
 from flwr_digest.core.walk import Walk
+from flwr_digest.strategies.checks import check_links
 from flwr_digest.strategies.options import Options
 from flwr_digest.topology import build_topology
 from flwr_digest.topology.regions import split_into_regions
@@ -47,10 +48,12 @@ def make_plans(
     Raises
     ------
     ConfigError
-        So many nodes cannot have this topology, or cannot be divided into so many regions.
+        So many nodes cannot have this topology, or cannot be divided into so many regions; or two
+        neighbors both cannot be dialled.
     """
     graph = build_topology(options.topology, list(hellos), options.seed)
     topology = {NodeId(node): frozenset(map(NodeId, near)) for node, near in graph.items()}
+    check_links(hellos, topology)
     streams = plan_streams(graph, hellos, options)
     reported = max(hello.generation for hello in hellos.values())
     generation = max(reported, earlier_sessions * FENCES_A_SESSION)
@@ -69,6 +72,8 @@ def make_plans(
             drift_correction=options.drift_correction,
             walk=Walk(options.walk),
             life=known_lives[node],
+            calls=options.calls_per_round,
+            steps_per_call=options.steps_per_call,
             seed=options.seed,
             generation=generation,
             session_seconds=session_seconds,

@@ -6,6 +6,9 @@ import ipaddress
 
 from flwr_digest.errors import ConfigError
 
+NOWHERE = ""
+"""The address of a node that only dials, as nobody can reach it: behind NAT or a firewall, say."""
+
 MOST_UNIX_PATH = 107  # bytes; the kernel's sockaddr_un holds 108 with the final zero
 
 
@@ -49,8 +52,27 @@ def check_dialable(text: str, field: str) -> str:
     return text
 
 
+def dials(me: int, mine: str, peer: int, theirs: str) -> bool:
+    """Return whether a node dials its neighbor, rather than the neighbor it.
+
+    One that nobody can reach dials; of two that can be reached it is the one with the lower id.
+
+    Parameters
+    ----------
+    me, peer : int
+        Their ids.
+    mine, theirs : str
+        Their addresses.
+    """
+    if mine == NOWHERE or theirs == NOWHERE:
+        return theirs != NOWHERE
+    return me < peer
+
+
 def is_local(text: str) -> bool:
     """Return whether only this machine can dial the address."""
+    if text == NOWHERE:
+        return False
     if text.startswith("unix:") or host_of(text) == "localhost":
         return True
     try:

@@ -23,7 +23,7 @@ from flwr_digest.core.ids import Fence, NodeId, Order, ShardId, StreamId
 from flwr_digest.core.walk import Walk
 from flwr_digest.errors import ConfigError
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Both ends of a link, and broker and node, must speak the same."""
 
 RECORD = "digest"
@@ -145,6 +145,10 @@ class Plan:
         How streams choose their way.
     life : int
         The life of this node's accounts that the plan was made for.
+    calls : int
+        How many times to call a train handler that does not attach its model.
+    steps_per_call : int
+        As how many local steps such a call counts.
     seed : int
         Decides ties of the tours.
     generation : int
@@ -168,6 +172,15 @@ class Plan:
     drift_correction: bool = False
     walk: Walk = Walk.TOUR
     life: int = 0
+    calls: int = 1
+    steps_per_call: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("calls", "steps_per_call"):
+            if getattr(self, name) < 1:
+                raise ConfigError(
+                    f"{name} of the plan is {getattr(self, name)}: it must be 1 or more"
+                )
 
     @property
     def shards(self) -> int:
@@ -212,6 +225,8 @@ class Plan:
                 "drift_correction": self.drift_correction,
                 "walk": self.walk,
                 "life": self.life,
+                "calls": self.calls,
+                "steps_per_call": self.steps_per_call,
                 "seed": self.seed,
                 "generation": self.generation,
                 "session_seconds": self.session_seconds,
@@ -241,6 +256,8 @@ class Plan:
                 drift_correction=bool(fields["drift_correction"]),
                 walk=Walk(fields["walk"]),
                 life=int(fields["life"]),
+                calls=int(fields["calls"]),
+                steps_per_call=int(fields["steps_per_call"]),
                 seed=int(fields["seed"]),
                 generation=int(fields["generation"]),
                 session_seconds=_seconds(fields["session_seconds"]),

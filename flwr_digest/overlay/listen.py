@@ -8,7 +8,7 @@ import socket
 from contextlib import closing
 from pathlib import Path
 
-from flwr_digest.core.address import host_of, port_of
+from flwr_digest.core.address import NOWHERE, host_of, port_of
 from flwr_digest.errors import ConfigError
 
 
@@ -20,6 +20,8 @@ def check_free(text: str) -> None:
     ConfigError
         Something listens there already, or it is no address of this machine.
     """
+    if text == NOWHERE:
+        return
     if text.startswith("unix:"):
         path = Path(text.removeprefix("unix:"))
         if not path.parent.is_dir():

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
+from flwr_digest.core.address import NOWHERE, dials
 from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.core.layout import Layout
 from flwr_digest.core.messages import Message
@@ -94,7 +95,7 @@ class Session:
     identity : Identity or None
         This node's key and certificate; None only with `plan.insecure`.
     listen : str
-        Where to listen: ``host:port`` or ``unix:/path``.
+        Where to listen: ``host:port`` or ``unix:/path``; `NOWHERE` where this node only dials.
     states : mapping of StreamId to StationState
         For each stream that this node is a member of: what earlier sessions left, made ready by
         `for_new_session`, or `first_state`.
@@ -135,7 +136,7 @@ class Session:
         self.driver = Driver(Node(config, self.states), self.trainer, self._clock, keep)
         self._slices = shard_slices(self.layout.size, self.plan.shards)
         self._codec = self._codec_of_plan()
-        self._dialers = [self._dialer(peer) for peer in self.neighbors if peer > self.node_id]
+        self._dialers = [self._dialer(peer) for peer in self.neighbors if self._dials(peer)]
         # The driver, a dialer or an acceptor's reader for each neighbor, and as many again for
         # links that come back before the old ones are found dead.
         self._crew = Crew(2 + 2 * len(self.neighbors), self._failed)
@@ -146,7 +147,7 @@ class Session:
         self._began = self._clock()
         self._session_end = self._began + self.plan.session_seconds
         self.trainer.divide(self._slices, drift_correction=self.plan.drift_correction)
-        self._server = Server(self.listen, self._door())
+        self._server = None if self.listen == NOWHERE else Server(self.listen, self._door())
         if self.keeper is not None:
             self.keeper.begin(self.states)
         self._crew.start(self.driver.run)
@@ -172,7 +173,8 @@ class Session:
             link.ended.wait(max(0.0, end - self._clock()))
         for dialer in self._dialers:
             dialer.cut()
-        self._server.stop(grace_seconds=max(0.0, end - self._clock()))
+        if self._server is not None:
+            self._server.stop(grace_seconds=max(0.0, end - self._clock()))
         self.driver.post(Stop())
         if not self._crew.join(GOODBYE_SECONDS):
             LOGGER.warning("node %d: a link did not end in time", self.node_id)
@@ -240,7 +242,7 @@ class Session:
             traffic=dict(self._traffic),
             counters={stream_id: station.counters for stream_id, station in stations.items()},
             unreached={
-                peer: f"at {self.plan.peers[peer].address}: {self._why_missing(peer)}"
+                peer: f"{self._where(peer)}: {self._why_missing(peer)}"
                 for peer in self.neighbors - self.driver.met
             },
             unshared_steps=max((state.account.unshared_steps for state in states), default=0),
@@ -272,19 +274,26 @@ class Session:
 
     def _describe(self, peers: frozenset[NodeId]) -> str:
         return ", ".join(
-            f"{peer} at {self.plan.peers[peer].address} ({self._why_missing(peer)})"
-            for peer in sorted(peers)
+            f"{peer} {self._where(peer)} ({self._why_missing(peer)})" for peer in sorted(peers)
         )
 
+    def _dials(self, peer: NodeId) -> bool:
+        return dials(self.node_id, self.listen, peer, self.plan.peers[peer].address)
+
+    def _where(self, peer: NodeId) -> str:
+        address = self.plan.peers[peer].address
+        return "(which only dials)" if address == NOWHERE else f"at {address}"
+
     def _why_missing(self, peer: NodeId) -> str:
-        waiting = "it has not dialled" if peer < self.node_id else "no answer yet"
+        waiting = "no answer yet" if self._dials(peer) else "it has not dialled"
         # What was found when the node went on without it; later a neighbor may just have left.
         return self._missed.get(peer) or self._trouble.get(peer) or waiting
 
     def _look_for_callers(self, peers: frozenset[NodeId]) -> None:
         """Find out about neighbors that were to dial this node: gRPC tells only those who dial."""
         for peer in sorted(peers):
-            if peer < self.node_id and not self._trouble.get(peer):
+            known = self._dials(peer) or self.plan.peers[peer].address == NOWHERE
+            if not known and not self._trouble.get(peer):
                 found = diagnose(peer, self.plan.peers[peer], insecure=self.plan.insecure)
                 reachable = "it listens, but has not dialled: can it reach this node?"
                 self._note_trouble(peer, found or reachable)
@@ -331,7 +340,7 @@ class Session:
     def _door(self) -> Door:
         return Door(
             me=self._introduction(),
-            callers=frozenset(peer for peer in self.neighbors if peer < self.node_id),
+            callers=frozenset(peer for peer in self.neighbors if not self._dials(peer)),
             security=self._security(),
             make_link=self._make_link,
             start_link=self._start_link,

@@ -155,7 +155,7 @@ def test_one_whose_training_diverges_spoils_nobody_elses_model(log: list[str]) -
             own = company.work.contained(state.kept, NodeId(node), 1)
             assert own <= company.work.made[NodeId(node), 1] + 1e-3
     assert isinstance(sick.error, DivergedError)
-    assert any("the training has diverged, a smaller learning rate may help" in line for line in log)
+    assert any("the training has diverged" in line for line in log)
 
 
 # --- nodes that are gone in the middle of a model -----------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flwr_digest.core.address import NOWHERE
 from flwr_digest.core.ids import NodeId
 from flwr_digest.errors import ConfigError, DigestError
 from flwr_digest.launch.ports import LOOPBACK
@@ -51,6 +52,29 @@ def test_all_nodes_end_with_one_model_that_holds_every_step_once(
         assert member.report.unreached == {}
         assert member.missed == frozenset()
     assert company.slowest_leave() < QUICK_SECONDS
+
+
+@pytest.mark.parametrize("hidden", [0, 2, 3])
+def test_a_node_that_nobody_can_reach_dials_its_neighbors(hidden: int) -> None:
+    company = Company(count=4)
+    company.addresses[NodeId(hidden)] = NOWHERE
+    company.add_all()
+
+    company.run()
+
+    company.check()
+    assert all(member.missed == frozenset() for member in company.members.values())
+
+
+def test_a_neighbor_that_only_dials_and_never_comes_is_named(log: list[str]) -> None:
+    company = Company(count=3, insecure=True, join_seconds=0.5)
+    company.addresses[NodeId(2)] = NOWHERE
+    company.add_all(but=(2,))
+
+    company.run()
+
+    wanted = "goes on without 2 (which only dials) (it has not dialled)"
+    assert any(wanted in line for line in log), log
 
 
 @pytest.mark.parametrize("topology", ["small-world", "complete", "ring"])

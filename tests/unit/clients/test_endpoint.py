@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from flwr_digest.clients.endpoint import Endpoint, endpoint_of
+from flwr_digest.core.address import NOWHERE
 from flwr_digest.errors import ConfigError
-from tests.support.flower_app import context_of
+from tests.support.digest_messages import context_of
 
 NODE = 4
 
@@ -30,6 +31,11 @@ def test_behind_a_forwarded_port_there_are_two() -> None:
         "digest-advertise": "home.example:9000",
     }
     assert endpoint_of(context_of(NODE, config)) == Endpoint("0.0.0.0:7100", "home.example:9000")
+
+
+def test_a_node_that_nobody_can_reach_only_dials() -> None:
+    config: dict[str, str | int] = {"digest-address": "none"}
+    assert endpoint_of(context_of(NODE, config)) == Endpoint(NOWHERE, NOWHERE)
 
 
 def test_without_an_address_the_user_is_told_what_to_type() -> None:

@@ -6,8 +6,10 @@ import pytest
 
 from flwr_digest.core.address import (
     MOST_UNIX_PATH,
+    NOWHERE,
     check_address,
     check_dialable,
+    dials,
     host_of,
     is_local,
     port_of,
@@ -90,3 +92,21 @@ def test_a_place_can_be_dialled(text: str) -> None:
 )
 def test_only_loopback_and_sockets_are_local(text: str, local: bool) -> None:
     assert is_local(text) is local
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "expected"),
+    [
+        ("a:1", "b:1", True),  # the lower id dials
+        (NOWHERE, "b:1", True),
+        ("a:1", NOWHERE, False),
+        (NOWHERE, NOWHERE, False),
+    ],
+)
+def test_who_cannot_be_reached_dials(mine: str, theirs: str, expected: bool) -> None:
+    assert dials(1, mine, 2, theirs) is expected
+    assert dials(2, theirs, 1, mine) is (not expected and (mine, theirs) != (NOWHERE, NOWHERE))
+
+
+def test_a_node_that_only_dials_is_not_local() -> None:
+    assert not is_local(NOWHERE)

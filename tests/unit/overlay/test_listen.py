@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flwr_digest.core.address import NOWHERE
 from flwr_digest.errors import ConfigError
 from flwr_digest.launch.ports import LOOPBACK, free_ports
 from flwr_digest.overlay.listen import check_free
@@ -17,6 +18,10 @@ def refusal(address: str) -> str:
         check_free(address)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_a_node_that_only_dials_needs_nothing() -> None:
+    check_free(NOWHERE)
 
 
 @pytest.mark.parametrize("host", [LOOPBACK, "localhost", "0.0.0.0"])

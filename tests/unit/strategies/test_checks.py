@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from flwr.app import Array, ArrayRecord
 
+from flwr_digest.core.address import NOWHERE
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.plan import Hello
 from flwr_digest.errors import ConfigError
-from flwr_digest.strategies.checks import check_hellos, check_members, check_shards
+from flwr_digest.strategies.checks import (
+    check_hellos,
+    check_links,
+    check_members,
+    check_shards,
+)
 
 NODES = [NodeId(node) for node in (3, 5, 8, 2**63 + 1, 2**64 - 1)]
 
@@ -37,6 +45,31 @@ def test_nodes_that_can_reach_each_other_pass() -> None:
     check_hellos({node: hello(node, address=f"unix:/run/{node}") for node in NODES})
     check_hellos({node: hello(node, address=f"127.0.0.1:{7000 + node}") for node in NODES[:3]})
     check_hellos({NODES[0]: hello(3, address="localhost:7100")})
+
+
+def only_dials(*nodes: NodeId) -> dict[NodeId, Hello]:
+    return {
+        node: replace(made, address=NOWHERE) if node in nodes else made
+        for node, made in hellos().items()
+    }
+
+
+def test_several_nodes_may_only_dial() -> None:
+    given = only_dials(*NODES[:3])
+    check_hellos(given)
+    hub = NODES[4]
+    star = {node: frozenset({hub}) for node in NODES if node != hub}
+    check_links(given, {**star, hub: frozenset(star)})
+
+
+def test_two_neighbors_that_only_dial_are_both_named() -> None:
+    pair = {NODES[0]: frozenset({NODES[1]}), NODES[1]: frozenset({NODES[0]})}
+    with pytest.raises(ConfigError) as caught:
+        check_links(only_dials(*NODES[:2]), pair)
+    assert str(caught.value) == (
+        f"nodes {NODES[0]} and {NODES[1]} are neighbors, and neither can be dialled: give one of "
+        'them a digest-address, or use topology="star" around a node that has one'
+    )
 
 
 def test_two_nodes_with_one_address_are_both_named() -> None:
@@ -109,4 +142,4 @@ def test_a_model_has_at_most_as_many_shards_as_values() -> None:
 
 
 def test_a_model_that_no_node_can_take_is_left_to_the_nodes() -> None:
-    check_shards(ArrayRecord({"w": Array(np.zeros(3))}), 5)
+    check_shards(ArrayRecord({"w": Array(np.zeros(3, np.float16))}), 5)
