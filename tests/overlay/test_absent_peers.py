@@ -8,6 +8,7 @@ import pytest
 
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.layout import Entry, Layout
+from flwr_digest.core.plan import PROTOCOL_VERSION
 from flwr_digest.overlay import dialer
 from flwr_digest.overlay.hello import LinkHello, refusal, text_of
 from tests.support import overlay_raw
@@ -158,7 +159,10 @@ def test_another_protocol_version_is_refused(log: list[str]) -> None:
     company.run()
 
     company.check()
-    told = "it speaks protocol version 99, this node 2: install the same flwr-digest on all nodes"
+    told = (
+        f"it speaks protocol version 99, this node {PROTOCOL_VERSION}: "
+        "install the same flwr-digest on all nodes"
+    )
     assert answers == [refusal(told)]
     assert any("refused a link from" in line and told in line for line in log)
 

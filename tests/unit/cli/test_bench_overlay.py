@@ -19,8 +19,9 @@ def test_relay_has_a_row_for_each_size_with_and_without_tls(command: Command) ->
     rows = [(each["bytes"], each["security"]) for each in document["results"]]
     assert rows == [(40, "insecure"), (40, "mtls"), (400_000, "insecure"), (400_000, "mtls")]
     for each in document["results"]:
-        for name in ("p50_ms", "over_raw_tcp", "over_naive", "cpu_seconds_per_gb"):
+        for name in ("p50_ms", "over_raw_tcp", "over_naive"):
             assert each[name] > 0
+        assert each["cpu_seconds_per_gb"] >= 0  # of so little it may be less than can be measured
         assert each["p50_ms_spread"]["low"] <= each["p50_ms"] <= each["p50_ms_spread"]["high"]
 
 
