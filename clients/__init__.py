@@ -1,7 +1,9 @@
 """Flower clients: nodes that train all the time while streams visit them.
 
-`digest_mod` makes a ClientApp part of DIGEST runs; `attach` shares the model in training. Both do
-nothing in any other run.
+`digest_mod` makes a ClientApp part of DIGEST runs: its train handler, unchanged and of any
+framework, is called as often as the strategy says, and streams visit in between. `attach`, in a
+handler with PyTorch, lets them visit between any two optimizer steps. Both do nothing in any other
+run.
 """
 
 from flwr_digest.clients.attach import attach

@@ -23,7 +23,7 @@ from flwr_digest.core.state import for_new_session
 from flwr_digest.overlay.memory import json_array, state_arrays, states_from
 from flwr_digest.overlay.statefile import Arrays
 
-VERSION = 3
+VERSION = 4
 NO_MODEL = np.empty(0, dtype=np.float32)
 
 
@@ -41,6 +41,7 @@ def frame_of(record: NodeRecord) -> Arrays:
         "version": VERSION,
         "layout": record.layout.to_json(),
         "order": list(record.order),
+        "doubles": sorted(record.doubles),
         "life": record.life,
         "cut": None if record.cut is None else _cut_to_json(record.cut),
     }
@@ -68,6 +69,7 @@ def from_archive(arrays: Arrays) -> NodeRecord:
         life=int(header["life"]),
         cut=None if header["cut"] is None else _cut_from(header["cut"]),
         states=states_from(arrays),
+        doubles=frozenset(map(str, header["doubles"])),
     )
     _check_streams(record)
     if "model" not in arrays:

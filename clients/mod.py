@@ -2,7 +2,7 @@
 
 The broker's messages carry a ConfigRecord ``digest``; the mod deals with these and hands the user's
 handlers exactly what they would get from FedAvg: arrays in, metrics out. Messages without that
-record pass through untouched.
+record pass through untouched. Needs no torch, unless the train handler attaches a model.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import logging
 import time
+from copy import deepcopy
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
 
+from flwr_digest.clients.calls import CalledTraining, train_in_session
 from flwr_digest.clients.endpoint import endpoint_of
+from flwr_digest.clients.participation import Participation
 from flwr_digest.clients.record import NodeRecord, first_record, to_arrays
 from flwr_digest.clients.saving import save_share_of
 from flwr_digest.clients.sessions import cut_of, states_for, streams_model
@@ -28,9 +30,6 @@ from flwr_digest.errors import StateError
 from flwr_digest.overlay.identity import new_identity
 from flwr_digest.overlay.listen import check_free
 from flwr_digest.overlay.session import SessionReport
-
-if TYPE_CHECKING:
-    from flwr_digest.clients.participation import Participation
 
 LOGGER = logging.getLogger("flwr.digest")
 
@@ -107,8 +106,6 @@ def _train(
     store: NodeStore,
 ) -> Message:
     """Take part in a session while the user's handler trains."""
-    from flwr_digest.clients.participation import Participation  # needs torch; the rest does not
-
     plan = Plan.from_json(str(record[Key.PLAN]))
     identity = None if plan.insecure else store.load_identity()
     listen = endpoint_of(context).listen
@@ -126,13 +123,20 @@ def _train(
         identity=identity,
         listen=listen,
     )
+    training = CalledTraining(
+        plan=plan,
+        record=memory,
+        call=lambda arrays: call_next(_with_arrays(message, record, arrays), context),
+        key=str(record[Key.ARRAYS]),
+    )
     try:
         with participation:
-            given = _with_arrays(message, record, to_arrays(memory, memory.model))
-            answer = call_next(given, context)
+            answer = train_in_session(participation, training)
             participation.finish()
     finally:
         memory = _saved(participation, store)
+    if answer.has_error() or participation.report is None:
+        return answer
     hello = _introduce(context, memory, store, insecure=plan.insecure)
     report = _report_to_json(participation.report)
     return _reply(message, {Key.HELLO: hello.to_json(), Key.REPORT: report}, answer)
@@ -184,18 +188,20 @@ def _memory(store: NodeStore) -> NodeRecord:
 
 
 def _with_arrays(message: Message, record: ConfigRecord, arrays: ArrayRecord) -> Message:
-    """Return the message as FedAvg would have sent it: with the model, without our record."""
-    message.content[str(record[Key.ARRAYS])] = arrays
-    del message.content[RECORD]
-    return message
+    """Return the message as FedAvg would have sent it: with the model, without our record.
+
+    It is a copy, so that a handler that changes what it gets is called with the same once more.
+    """
+    given = deepcopy(message)
+    del given.content[RECORD]
+    given.content[str(record[Key.ARRAYS])] = arrays
+    return given
 
 
 def _reply(message: Message, fields: dict[Key, str], answer: Message | None = None) -> Message:
     """Return a reply with our record, and with what the user's handler said but for arrays."""
     content = RecordDict()
     if answer is not None:
-        if answer.has_error():
-            return answer
         for name, value in answer.content.items():
             if not isinstance(value, ArrayRecord):
                 content[name] = value

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from flwr_digest.clients.active import current
+from flwr_digest.clients.calls import CalledTraining
 from flwr_digest.clients.record import NodeRecord
+from flwr_digest.clients.sessions import streams_model
 from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.core.plan import Plan
 from flwr_digest.core.state import StationState
+from flwr_digest.core.trainer import Trainer
 from flwr_digest.errors import ConfigError
-from flwr_digest.learning.flat import FlatModel
-from flwr_digest.learning.handoff import Handoff
-from flwr_digest.learning.hooks import StepHooks
+from flwr_digest.learning.calls import NEEDS_ATTACH
 from flwr_digest.overlay.identity import Identity
 from flwr_digest.overlay.keeper import Keeper
 from flwr_digest.overlay.session import Session, SessionReport
@@ -29,6 +32,36 @@ if TYPE_CHECKING:
 # A guess: Flower's nodes start 1 - 6 s apart (measured), a small device loads its libraries and
 # data in tens of seconds. The wait ends as soon as all neighbors are there.
 JOIN_SECONDS = 60.0
+# A guess, too: some nodes take three times as long as others for the same call of their handler.
+SLOWER = 3.0
+
+
+class Training(Protocol):
+    """What a node trains with: a model that was attached, or a handler that is called."""
+
+    @property
+    def trainer(self) -> Trainer:
+        """Meets the overlay."""
+
+    def begin(self) -> None:
+        """Begin: the session has been entered."""
+
+    def check(self) -> None:
+        """Check, at the end of training, that all of it was seen."""
+
+    def end(self) -> None:
+        """Leave the user's objects alone from now on."""
+
+    def settle(self) -> None:
+        """Take in what the session has left behind."""
+
+    @property
+    def model(self) -> npt.NDArray[np.float32]:
+        """A copy of the node's model, shape ``[d]``."""
+
+    @property
+    def rest(self) -> Mapping[str, npt.NDArray[np.generic]]:
+        """The arrays that do not travel."""
 
 
 class Participation:
@@ -63,22 +96,13 @@ class Participation:
         identity: Identity | None,
         listen: str,
     ) -> None:
-        self._record = record
-        self._keeper = keeper
-        self._handoff = Handoff()
-        self._flat: FlatModel | None = None
-        self._hooks: StepHooks | None = None
-        self._joined = False
-        self._session = Session(
-            node_id=node_id,
-            plan=plan,
-            layout=record.layout,
-            identity=identity,
-            listen=listen,
-            states=states,
-            trainer=self._handoff,
-            keeper=keeper,
-        )
+        if plan.drift_correction and find_spec("torch") is None:
+            raise ConfigError(NEEDS_ATTACH)  # sure before any training; else after the first call
+        self._node_id, self._plan, self._record = node_id, plan, record
+        self._states, self._keeper = states, keeper
+        self._identity, self._listen = identity, listen
+        self._training: Training | None = None
+        self._session: Session | None = None
 
     def __enter__(self) -> Participation:
         self._token = current.set(self)
@@ -91,12 +115,19 @@ class Participation:
         trace: TracebackType | None,
     ) -> None:
         current.reset(self._token)
-        self._handoff.leave_step()
-        if self._hooks is not None:
-            self._hooks.remove()
-        if self._joined:
+        if self._training is None:
+            return
+        self._training.end()
+        if self._session is not None:
             self._session.__exit__(kind, error, trace)
-        self._handoff.settle()
+        self._training.settle()
+        if self._session is not None and error is None:
+            self._session.check()  # the last steps may have been looked at only now
+
+    @property
+    def attached(self) -> bool:
+        """Whether the train handler has attached its model."""
+        return self._training is not None
 
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Share a model in training with the streams, and wait until the neighbors are there.
@@ -109,25 +140,47 @@ class Participation:
         ConfigError
             A second call, another model than the broker's, or one that is not loaded.
         """
-        if self._flat is not None:
+        from flwr_digest.clients.attached import AttachedTraining  # needs torch; the rest does not
+
+        if isinstance(self._training, CalledTraining):
+            raise ConfigError(
+                "the train handler calls attach() now, but did not the first time: call it always"
+            )
+        if self._training is not None:
             raise ConfigError("attach() was called twice in one train handler; call it once")
-        flat = FlatModel(model)
-        if difference := flat.layout.difference(self._record.layout):
-            raise ConfigError(
-                f"this node's model differs from the initial model: {difference}; "
-                f"here: {flat.layout}; there: {self._record.layout}"
-            )
-        if not np.array_equal(flat.vector.cpu().numpy(), self._record.model):
-            raise ConfigError(
-                "attach() found other values in the model than the message brought: "
-                "load the arrays into the model first, then attach, then train"
-            )
-        self._session.__enter__()
-        self._joined = True
-        self._hooks = StepHooks(model, optimizer, self._handoff)
-        self._flat = flat
-        self._handoff.bind(flat.vector, flat.repair, flat.echoes)
-        self._session.await_neighbors(JOIN_SECONDS)
+        training = AttachedTraining(model, optimizer, self._record)
+        self._begin(training, self._plan, JOIN_SECONDS)
+
+    def share_calls(self, training: CalledTraining) -> None:
+        """Share a train handler that was called once, and wait until the neighbors are there.
+
+        Raises
+        ------
+        ConfigError
+            The plan is one with drift correction.
+        """
+        if self._plan.drift_correction:
+            raise ConfigError(NEEDS_ATTACH)
+        left = training.seconds_left
+        patience = min(left, max(JOIN_SECONDS, SLOWER * training.seconds))
+        self._begin(training, replace(self._plan, session_seconds=left), patience)
+
+    def _begin(self, training: Training, plan: Plan, join_seconds: float) -> None:
+        """Enter the session with this training."""
+        session = Session(
+            node_id=self._node_id,
+            plan=plan,
+            layout=self._record.layout,
+            identity=self._identity,
+            listen=self._listen,
+            states=self._states,
+            trainer=training.trainer,
+            keeper=self._keeper,
+        )
+        session.__enter__()
+        self._training, self._session = training, session
+        training.begin()
+        session.await_neighbors(join_seconds)
 
     def finish(self) -> None:
         """End this node's training and stay until the session is over.
@@ -135,32 +188,36 @@ class Participation:
         Raises
         ------
         ConfigError
-            The handler never called `attach`, or moved the model's tensors after it.
+            The handler moved the model's tensors after `attach`.
         DigestError
             The overlay has failed.
         """
-        if self._flat is None:
-            raise ConfigError(
-                "the train handler ended without attach(model, optimizer): call it once, after "
-                "the model is loaded and the optimizer made, before training"
-            )
-        self._flat.check()
+        if self._training is None or self._session is None:
+            return  # the handler has answered with an error before it trained
+        self._training.check()
         self._session.finish_training()
         self._session.check()
 
     @property
     def record(self) -> NodeRecord:
         """What the node remembers from now on. Read it after leaving."""
-        states = self._session.final_states
-        if self._flat is None:
-            return replace(self._record, states=states)
-        return replace(self._record, states=states, model=self._flat.vector.cpu().numpy().copy())
+        if self._training is None:
+            return replace(self._record, states=self._final_states)
+        rest = self._training.rest
+        after = replace(self._record, states=self._final_states, rest=rest)
+        model = self._training.model
+        # Training that has diverged is forgotten, here as in the streams.
+        return replace(after, model=model if np.isfinite(model).all() else streams_model(after))
+
+    @property
+    def _final_states(self) -> Mapping[StreamId, StationState]:
+        return self._states if self._session is None else self._session.final_states
 
     def keep(self) -> None:
         """Save where there is no room for a new file: in that of the session, after leaving."""
-        self._keeper.keep_all(self._session.final_states)
+        self._keeper.keep_all(self._final_states)
 
     @property
-    def report(self) -> SessionReport:
-        """The session in figures."""
-        return self._session.report()
+    def report(self) -> SessionReport | None:
+        """The session in figures; None where there was none."""
+        return None if self._session is None else self._session.report()

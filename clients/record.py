@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +55,8 @@ class NodeRecord:
         Names of all arrays in the order in which the user gave them.
     rest : mapping of str to array
         The arrays that do not travel (integers), as the user gave them.
+    doubles : frozenset of str
+        Names of the arrays that the user gave as float64; they travel as float32.
     life : int
         Under which life it opens accounts, or has opened them.
     cut : Cut or None
@@ -71,6 +73,7 @@ class NodeRecord:
     life: int
     cut: Cut | None
     states: Mapping[StreamId, StationState]
+    doubles: frozenset[str] = frozenset()
 
 
 def first_record(arrays: ArrayRecord, life: int) -> NodeRecord:
@@ -79,17 +82,21 @@ def first_record(arrays: ArrayRecord, life: int) -> NodeRecord:
     Raises
     ------
     ConfigError
-        An array is floating-point but not float32, or there is nothing that could travel.
+        An array is floating-point but neither float32 nor float64, or there is nothing that could
+        travel, or a value is not finite in float32.
     """
     values = {name: array.numpy() for name, array in arrays.items()}
     for name, value in values.items():
-        if np.issubdtype(value.dtype, np.inexact) and value.dtype != np.float32:
-            raise ConfigError(f"array {name} is {value.dtype}: DIGEST needs float32")
-    floats = {name: value for name, value in values.items() if value.dtype == np.float32}
+        if np.issubdtype(value.dtype, np.inexact) and not travels(value):
+            raise ConfigError(
+                f"array {name} is {value.dtype}: DIGEST needs float32, or float64, which travels "
+                "as float32"
+            )
+    floats = {name: value for name, value in values.items() if travels(value)}
     layout = Layout(tuple(Entry(name, value.shape) for name, value in floats.items()))
-    model = np.concatenate([value.ravel() for value in floats.values()])
+    model = flattened(floats.values())
     if not np.isfinite(model).all():
-        raise ConfigError("the initial model holds NaN or infinite values")
+        raise ConfigError("the initial model holds NaN or infinite values (as float32)")
     return NodeRecord(
         layout=layout,
         model=model,
@@ -98,12 +105,25 @@ def first_record(arrays: ArrayRecord, life: int) -> NodeRecord:
         life=life,
         cut=None,
         states={},
+        doubles=frozenset(name for name, value in floats.items() if value.dtype == np.float64),
     )
+
+
+def travels(value: npt.NDArray[np.generic]) -> bool:
+    """Return whether an array is of a kind that streams carry."""
+    return value.dtype in (np.float32, np.float64)
+
+
+def flattened(values: Iterable[npt.NDArray[np.generic]]) -> npt.NDArray[np.float32]:
+    """Return arrays one after another, shape ``[d]``; what float32 cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        return np.concatenate([value.ravel().astype(np.float32, copy=False) for value in values])
 
 
 def to_arrays(record: NodeRecord, model: npt.NDArray[np.floating]) -> ArrayRecord:
     """Return a flat model, shape ``[d]``, as the named arrays that the user's handler expects."""
     named: dict[str, npt.NDArray[np.generic]] = dict(record.rest)
     for entry, place in record.layout.parts():
-        named[entry.name] = model[place].reshape(entry.shape)
+        kind = np.float64 if entry.name in record.doubles else np.float32
+        named[entry.name] = model[place].reshape(entry.shape).astype(kind, copy=False)
     return ArrayRecord({name: Array(np.asarray(named[name], order="C")) for name in record.order})

@@ -59,14 +59,25 @@ class Digest(FedAvg):
         shards give more for the same bytes (measured).
     drift_correction : bool, default False
         Whether streams carry the nodes' gradients, too, so that nodes with different data do not
-        drift apart. Off: it doubles the bytes, and needs SGD (with momentum, if you like).
+        drift apart. Off: it doubles the bytes, and needs `attach` and SGD (with momentum, if you
+        like) in the train handler.
     walk : str, default "tour"
         How streams choose their way: "tour" visits each node once before any a second time;
         "random" goes to any neighbor; "metropolis" likewise, but visits all nodes equally often. A
         tour: no node waits longer than it must.
+    calls_per_round : int, default 1
+        How many times in one round a node calls a train handler that does not `attach` its model;
+        streams visit between the calls, and each call goes on from the freshest model. 1: as
+        `FedAvg`, so that a round costs the same training. In place of 10 rounds make one of 10
+        calls: then no node waits for another until the end. A handler that attaches is called once;
+        its own loop decides how many local steps a round has.
+    steps_per_call : int, default 1
+        As how many local steps such a call counts: for the pace, `local_steps`. 1: nobody tells how
+        many batches a handler has seen; then `local_steps` counts calls.
     session_seconds : float, optional
         Longest time, in seconds, that a node stays in one round; then it leaves, whatever it still
-        waits for. By default nine tenths of `start`'s timeout, so that its reply comes in time.
+        waits for. No further call is begun that would end in its last tenth. By default nine tenths
+        of `start`'s timeout, so that its reply comes in time.
     insecure : bool, default False
         Plaintext between the nodes. Otherwise mutual TLS with certificates of this round, which
         the nodes make themselves; there is no falling back from one to the other.
@@ -93,6 +104,8 @@ class Digest(FedAvg):
         regions: int = 1,
         drift_correction: bool = False,
         walk: str = "tour",
+        calls_per_round: int = 1,
+        steps_per_call: int = 1,
         session_seconds: float | None = None,
         insecure: bool = False,
         seed: int = 0,
@@ -106,6 +119,8 @@ class Digest(FedAvg):
             regions=regions,
             drift_correction=drift_correction,
             walk=walk,
+            calls_per_round=calls_per_round,
+            steps_per_call=steps_per_call,
             session_seconds=session_seconds,
             insecure=insecure,
             seed=seed,
@@ -124,6 +139,8 @@ class Digest(FedAvg):
         log(INFO, "\t└──> DIGEST: the ServerApp brokers, models go from node to node")
         log(INFO, "\t\t├── Topology: %s (seed %d)", options.topology, options.seed)
         log(INFO, "\t\t├── Pace: %d local steps, walk: %s", options.local_steps, options.walk)
+        calls = (options.calls_per_round, options.steps_per_call)
+        log(INFO, "\t\t├── Without attach: %d calls a round, each as %d local steps", *calls)
         log(INFO, "\t\t├── Streams: %d shards x %d regions", options.shards, options.regions)
         corrected = "on" if options.drift_correction else "off"
         log(INFO, "\t\t├── Drift correction: %s", corrected)

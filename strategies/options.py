@@ -33,6 +33,10 @@ class Options:
         Whether streams carry gradient rates, too.
     walk : str
         How streams choose their way: a value of `flwr_digest.core.walk.Walk`.
+    calls_per_round : int
+        How many times a train handler that does not attach its model is called in one round.
+    steps_per_call : int
+        As how many local steps such a call counts.
     session_seconds : float or None
         Longest time a node stays in one round, in seconds; None: the broker's choice.
     insecure : bool
@@ -55,12 +59,16 @@ class Options:
     regions: int = 1
     drift_correction: bool = False
     walk: str = Walk.TOUR.value
+    calls_per_round: int = 1
+    steps_per_call: int = 1
 
     def __post_init__(self) -> None:
         check_topology_name(self.topology)
         _check_whole("local_steps", self.local_steps, least=0)
         _check_whole("shards", self.shards, least=1)
         _check_whole("regions", self.regions, least=1)
+        _check_whole("calls_per_round", self.calls_per_round, least=1)
+        _check_whole("steps_per_call", self.steps_per_call, least=1)
         if self.shards * self.regions > MOST_STREAMS:
             raise ConfigError(
                 f"shards={self.shards} and regions={self.regions} make "

@@ -11,10 +11,8 @@ from pathlib import Path
 import torch
 from flwr.app import (
     ArrayRecord,
-    ConfigRecord,
     Context,
     Message,
-    MessageType,
     MetricRecord,
     RecordDict,
 )
@@ -23,10 +21,9 @@ from flwr.clientapp.typing import Mod
 from torch import nn
 
 from flwr_digest.clients import attach, digest_mod
-from flwr_digest.core.config import StreamPlan
-from flwr_digest.core.ids import NodeId, ShardId, StreamId
-from flwr_digest.core.plan import Phase, Plan
-from tests.support.flower_grid import RUN_ID, LocalGrid
+from flwr_digest.core.ids import StreamId
+from tests.support.digest_messages import context_of
+from tests.support.flower_grid import LocalGrid
 
 FIRST_STREAM = StreamId(0)  # with one shard and one region the only one
 STEPS = 12
@@ -114,16 +111,6 @@ def _loaded(message: Message) -> Net:
     return model
 
 
-def context_of(node: int, config: Mapping[str, str | int]) -> Context:
-    return Context(
-        run_id=RUN_ID,
-        node_id=node,
-        node_config=dict(config),
-        state=RecordDict(),
-        run_config={},
-    )
-
-
 @contextmanager
 def socket_folder() -> Iterator[Path]:
     """A folder with a short name: a unix socket's path has at most 107 bytes."""
@@ -148,47 +135,3 @@ def federation(folder: Path, apps: Mapping[int, ClientApp]) -> LocalGrid:
         node: context_of(node, {"digest-address": f"unix:{folder}/{node}"}) for node in apps
     }
     return LocalGrid(apps=apps, contexts=contexts)
-
-
-def digest_message(
-    phase: Phase,
-    *,
-    node: int,
-    arrays: ArrayRecord | None = None,
-    plan: Plan | None = None,
-    insecure: bool = False,
-) -> Message:
-    """Return a message as the broker sends it in a phase."""
-    fields: dict[str, str | bool] = {"phase": phase.value, "arrays-key": "arrays"}
-    fields["insecure"] = insecure
-    if plan is not None:
-        fields["plan"] = plan.to_json()
-    content = RecordDict({"digest": ConfigRecord({**fields}), "config": ConfigRecord({"lr": 0.1})})
-    if arrays is not None:
-        content["arrays"] = arrays
-    kind = MessageType.EVALUATE if phase is Phase.EVALUATE else MessageType.TRAIN
-    return Message(content, dst_node_id=node, message_type=kind)
-
-
-def plan_for_one(
-    node: int, *, insecure: bool = False, shards: int = 1, drift_correction: bool = False
-) -> Plan:
-    """Return the plan of a session that a node has for itself."""
-    me = NodeId(node)
-    streams = {
-        StreamId(shard): StreamPlan(shard=ShardId(shard), start=me, members=frozenset({me}))
-        for shard in range(shards)
-    }
-    return Plan(
-        session="alone",
-        topology={me: frozenset()},
-        peers={},
-        streams=streams,
-        weight=1.0,
-        local_steps=0,
-        seed=0,
-        generation=0,
-        session_seconds=30.0,
-        insecure=insecure,
-        drift_correction=drift_correction,
-    )

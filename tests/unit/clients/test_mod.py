@@ -35,17 +35,15 @@ from flwr_digest.core.ids import StreamId
 from flwr_digest.core.plan import Hello, Phase
 from flwr_digest.errors import ConfigError, DigestError, StateError
 from flwr_digest.overlay.statefile import Arrays, StateFile
+from tests.support.digest_messages import context_of, digest_message, plan_for_one
 from tests.support.flower_app import (
     EXAMPLES,
     FIRST_STREAM,
     STEPS,
     Net,
     client_app,
-    context_of,
-    digest_message,
     free_ports,
     initial_arrays,
-    plan_for_one,
 )
 from tests.support.flower_grid import RUN_ID
 from tests.support.full_disk import FULL
@@ -178,8 +176,8 @@ def test_a_hello_from_a_taken_address_is_refused() -> None:
 
 
 def test_a_hello_with_a_model_that_cannot_travel_is_refused(context: Context) -> None:
-    arrays = ArrayRecord({"w": Array(np.zeros(2))})
-    with refused("array w is float64"):
+    arrays = ArrayRecord({"w": Array(np.zeros(2, np.float16))})
+    with refused("array w is float16", "float32, or float64"):
         client_app()(digest_message(Phase.HELLO, node=NODE, arrays=arrays), context)
     assert NodeStore(RUN_ID, NODE).load() is None
 
@@ -253,10 +251,15 @@ def test_an_array_that_the_handler_hides_elsewhere_is_left_out_too(context: Cont
     assert reply.content.config_records["digest"]["hello"] != "forged"
 
 
-def test_training_without_attach_is_one_clear_line(context: Context) -> None:
+def test_training_without_attach_counts_as_one_step(context: Context) -> None:
     say_hello(context)
-    with refused("without attach(model, optimizer)", "before training"):
-        train(client_app(attached=False), context)
+    before = memory().model
+    reply = train(client_app(attached=False), context)
+    assert reply.content.metric_records["metrics"]["num-examples"] == EXAMPLES
+    assert not reply.content.array_records
+    assert memory().states[FIRST_STREAM].account.steps == 1
+    assert not np.array_equal(memory().model, before)
+    assert memory().rest["norm.num_batches_tracked"] == STEPS
 
 
 def test_a_handler_that_raises_leaves_nothing_behind(context: Context) -> None:

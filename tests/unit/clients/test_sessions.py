@@ -14,7 +14,10 @@ from flwr_digest.core.config import StreamPlan
 from flwr_digest.core.ids import Fence, NodeId, ShardId, StreamId
 from flwr_digest.core.plan import Plan
 from flwr_digest.errors import ConfigError
-from tests.support.flower_app import initial_arrays, plan_for_one
+from tests.support.digest_messages import plan_for_one
+from tests.support.flower_app import (
+    initial_arrays,
+)
 
 CHAIN = [NodeId(node) for node in (2, 3, 5, 8)]
 LEFT, RIGHT = frozenset(CHAIN[:3]), frozenset(CHAIN[2:])

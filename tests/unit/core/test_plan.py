@@ -38,6 +38,8 @@ PLAN = Plan(
     drift_correction=True,
     walk=Walk.METROPOLIS,
     life=2**40,
+    calls=3,
+    steps_per_call=20,
     seed=3,
     generation=4,
     session_seconds=120.0,
@@ -203,3 +205,10 @@ def test_the_core_is_told_what_the_plan_says() -> None:
     assert config.streams == PLAN.streams
     with pytest.raises(ConfigError, match="node 9 is not in its own topology"):
         PLAN.node_config(NodeId(9))
+
+
+@pytest.mark.parametrize("name", ["calls", "steps_per_call"])
+def test_a_plan_without_calls_is_refused(name: str) -> None:
+    fields = json.loads(PLAN.to_json()) | {name: 0}
+    with pytest.raises(ConfigError, match=f"{name} of the plan is 0: it must be 1 or more"):
+        Plan.from_json(json.dumps(fields))

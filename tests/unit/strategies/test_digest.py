@@ -25,20 +25,23 @@ from flwr_digest.core.plan import Plan
 from flwr_digest.errors import ConfigError
 from flwr_digest.strategies import Digest
 from flwr_digest.topology.starts import start_nodes
+from tests.support.digest_messages import context_of
 from tests.support.flower_app import (
     FIRST_STREAM,
     STEPS,
     Net,
     client_app,
-    context_of,
     federation,
     free_ports,
     initial_arrays,
     loss_of,
 )
 from tests.support.flower_grid import RUN_ID, Exchange, LocalGrid
+from tests.support.numpy_app import numpy_app
+from tests.support.numpy_app import start as numpy_start
 
 NODES = [2, 3, 5, 2**63 + 7]  # Flower's ids use all of 64 bits
+NUMPY_NODES = [2, 3, 5, 7]  # each pulls the model to its own number
 MODEL_BYTES = sum(len(array.data) for array in initial_arrays().values())
 PARAMETERS = sum(parameter.numel() for parameter in Net().parameters())
 
@@ -279,16 +282,62 @@ def test_too_few_nodes_end_the_run_with_one_line_of_reasons(sockets: Path) -> No
     assert "node 7: no reply within the round's timeout" in line
 
 
-def test_a_handler_that_never_attaches_is_told_so(
+def test_one_call_of_unchanged_handlers_ends_with_the_mean_as_fedavg_does(sockets: Path) -> None:
+    apps = {node: numpy_app() for node in NUMPY_NODES}
+    grid = federation(sockets, apps)
+    result = digest(min_train_nodes=4).start(grid, numpy_start(), num_rounds=2)
+    plain = LocalGrid(
+        apps={node: numpy_app(mods=[]) for node in NUMPY_NODES},
+        contexts={node: context_of(node, {}) for node in NUMPY_NODES},
+    )
+    expected = FedAvg().start(plain, numpy_start(), num_rounds=2)
+    for mine, theirs in zip(
+        result.arrays.to_numpy_ndarrays()[:2], expected.arrays.to_numpy_ndarrays()[:2], strict=True
+    ):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5)
+    assert sum(exchange.array_bytes for exchange in grid.of_phase("train", "evaluate")) == 0
+    assert {memory(node).model.tobytes() for node in NUMPY_NODES} == {
+        memory(NUMPY_NODES[0]).model.tobytes()
+    }
+    assert set(trained_steps(grid).values()) == {2}
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_streams_visit_between_the_calls_of_unchanged_handlers(sockets: Path, shards: int) -> None:
+    grid = federation(sockets, {node: numpy_app() for node in NUMPY_NODES})
+    strategy = digest(
+        min_train_nodes=4, calls_per_round=30, steps_per_call=2, local_steps=2, shards=shards
+    )
+    result = strategy.start(grid, numpy_start(), num_rounds=1)
+    metrics = result.train_metrics_clientapp[1]
+    assert set(trained_steps(grid).values()) == {60}
+    assert metrics["digest-forfeited-steps"] == 0
+    assert metrics["calls"] == 30
+    # Each alone would end at its own number; how near to their mean depends on who was how fast.
+    end = result.arrays.to_numpy_ndarrays()[0]
+    assert min(NUMPY_NODES) < end.min() <= end.max() < max(NUMPY_NODES)
+    for node in NUMPY_NODES:  # the last tour unites them
+        np.testing.assert_allclose(memory(node).model[:6].reshape(2, 3), end, rtol=1e-5)
+
+
+def test_nodes_that_attach_and_nodes_that_do_not_train_together(sockets: Path) -> None:
+    apps = {node: client_app(attached=node != NODES[0]) for node in NODES}
+    grid = federation(sockets, apps)
+    digest(calls_per_round=2).start(grid, initial_arrays(), num_rounds=1)
+    steps = trained_steps(grid)
+    assert steps == {node: 2 if node == NODES[0] else STEPS for node in NODES}
+
+
+def test_drift_correction_without_attach_is_one_line_for_the_server(
     sockets: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flwr_digest.clients.participation.JOIN_SECONDS", 1.0)
     bad = without_stream()
     apps = {node: client_app(attached=node != bad) for node in NODES}
     grid = federation(sockets, apps)
-    result = digest().start(grid, initial_arrays(), num_rounds=1)
-    (line,) = {r.getMessage() for r in caplog.records if "without attach" in r.getMessage()}
-    assert line.startswith(f"\t> node {bad} failed: the train handler ended without attach(")
+    result = digest(drift_correction=True).start(grid, initial_arrays(), num_rounds=1)
+    (line,) = {r.getMessage() for r in caplog.records if "it needs attach" in r.getMessage()}
+    assert line.startswith(f"\t> node {bad} failed: drift correction acts at every local step")
     assert list(result.train_metrics_clientapp) == [1]
 
 

@@ -25,6 +25,7 @@ def test_the_defaults_are_allowed() -> None:
     options = Digest().options
     assert (options.topology, options.local_steps, options.seed) == ("small-world", 10, 0)
     assert (options.shards, options.regions, options.walk) == (1, 1, "tour")
+    assert (options.calls_per_round, options.steps_per_call) == (1, 1)
     assert options.drift_correction is False
     assert options.session_seconds is None
     assert options.insecure is False
@@ -46,7 +47,7 @@ def test_no_pace_below_zero() -> None:
     assert Digest(local_steps=0).options.local_steps == 0
 
 
-@pytest.mark.parametrize("name", ["shards", "regions"])
+@pytest.mark.parametrize("name", ["shards", "regions", "calls_per_round", "steps_per_call"])
 @pytest.mark.parametrize("value", [0, -1, 2.0, "4", True, None, math.nan])
 def test_counts_are_whole_and_above_zero(name: str, value: object) -> None:
     line = refusal(**{name: value})

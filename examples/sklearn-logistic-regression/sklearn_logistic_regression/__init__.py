@@ -1,0 +1,1 @@
+"""sklearn-logistic-regression: a Flower app with scikit-learn and its handwritten digits."""
