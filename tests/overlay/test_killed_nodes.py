@@ -95,6 +95,7 @@ def live_through(
     with company.running():
         try:
             said = [run(replace(errand, moment=moment, visits=5)) for moment in moments]
+            assert eventually(lambda: unlinked(company, NodeId(node)), MOST_SECONDS)
             last = Thread(target=lambda: said.append(run(replace(errand, rounds=ROUNDS))))
             last.start()
             assert eventually(lambda: linked(company, NodeId(node)), MOST_SECONDS)
@@ -106,6 +107,11 @@ def live_through(
 
 def linked(company: Company, node: NodeId) -> bool:
     return all(node in company.members[n].session.driver.links for n in company.graph[node])
+
+
+def unlinked(company: Company, node: NodeId) -> bool:
+    """Whether all neighbors have seen that the killed process is gone."""
+    return not any(node in company.members[n].session.driver.links for n in company.graph[node])
 
 
 def newest(company: Company) -> Stream:
