@@ -12,6 +12,7 @@ from flwr_digest.errors import DigestError
 from flwr_digest.launch import SuperLink, run_app, simulation_of
 
 DIGEST_APP = Path(__file__).parents[2] / "examples" / "quickstart-digits"
+MOST_SECONDS = 900.0  # past that something hangs: it takes a minute at most
 NODES = 8
 
 pytestmark = [pytest.mark.flower, pytest.mark.slow]
@@ -41,7 +42,7 @@ def test_eight_nodes_learn_without_a_server(superlink: SuperLink, tmp_path: Path
             "results": str(results),
         },
         federation_config=simulation_of(NODES),
-        timeout_seconds=280,
+        timeout_seconds=MOST_SECONDS,
     )
 
     report = json.loads(results.read_text())
@@ -61,7 +62,7 @@ def test_an_engine_that_cannot_run_all_nodes_at_once_says_so(superlink: SuperLin
             name="too-small",
             run_config={"min-nodes": 3},
             federation_config=too_small,
-            timeout_seconds=180,
+            timeout_seconds=MOST_SECONDS,
         )
 
     assert "the simulation engine runs 2 of 3 nodes at once" in str(caught.value)

@@ -10,6 +10,7 @@ from flwr_digest.errors import DigestError
 from flwr_digest.launch import LaunchedProcess, SuperLink, run_app, simulation_of
 
 FEDAVG_APP = Path(__file__).parents[2] / "examples" / "quickstart-digits-fedavg"
+MOST_SECONDS = 900.0  # past that something hangs: it takes a minute at most
 NODES = 3
 MODEL_BYTES = 4 * (64 * 32 + 32 + 32 * 10 + 10)
 
@@ -42,7 +43,7 @@ def test_an_app_runs_and_reports(superlink: SuperLink, tmp_path: Path) -> None:
             "results": str(results),
         },
         federation_config=simulation_of(NODES),
-        timeout_seconds=180,
+        timeout_seconds=MOST_SECONDS,
         on_log=lines.append,
     )
 
@@ -68,7 +69,7 @@ def test_a_run_that_fails_shows_why(superlink: SuperLink) -> None:
             name="failing",
             run_config={"learning-rate": "fast"},
             federation_config=simulation_of(2),
-            timeout_seconds=120,
+            timeout_seconds=MOST_SECONDS,
         )
 
     assert "could not convert string to float: 'fast'" in str(caught.value)
@@ -81,7 +82,7 @@ def test_an_unknown_setting_is_refused(superlink: SuperLink) -> None:
             FEDAVG_APP,
             name="refused",
             run_config={"no-such-setting": 1},
-            timeout_seconds=60,
+            timeout_seconds=MOST_SECONDS,
         )
 
 
@@ -99,8 +100,9 @@ def test_an_interrupt_in_a_round_leaves_nothing_running(tmp_path: Path) -> None:
             superlink,
             FEDAVG_APP,
             name="interrupted",
+            run_config={"num-server-rounds": 1000},  # it does not end by itself
             federation_config=simulation_of(2),
-            timeout_seconds=120,
+            timeout_seconds=MOST_SECONDS,
             on_log=interrupt_in_round,
         )
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from threading import Event
 from typing import Any
 
+import grpc
 import pytest
 
 from flwr_digest.core.ids import NodeId
@@ -12,19 +15,23 @@ from flwr_digest.core.plan import PROTOCOL_VERSION
 from flwr_digest.overlay import dialer
 from flwr_digest.overlay.hello import LinkHello, refusal, text_of
 from tests.support import overlay_raw
-from tests.support.overlay_session import Company, Member
+from tests.support.overlay_session import LONGEST_SECONDS, QUICK_SECONDS, Company, Member
 
-JOIN_SECONDS = 1.2
-ALONE_SECONDS = 1.8  # a node that nobody talks to leaves then
-QUICK_SECONDS = 2.0
+ALONE_SECONDS = 0.1  # a node that nobody talks to leaves then, once all have looked
 
 
 def odd_one(company: Company, node: int, **changes: Any) -> Member:  # noqa: ANN401
     """Add a node that will stay alone; it makes no steps."""
     member = company.add(NodeId(node), session_seconds=ALONE_SECONDS, **changes)
     member.rounds = 0
-    member.join_seconds = JOIN_SECONDS / 2  # it looks for the others while they are still there
     return member
+
+
+def expect_strangers(company: Company, odd: int, words: str) -> None:
+    """Let a node and its neighbors find out about each other in these words."""
+    for peer in company.graph[NodeId(odd)]:
+        company.expect_no_link(odd, peer, words)
+        company.expect_no_link(peer, odd, words)
 
 
 def reason(company: Company, node: int, peer: int) -> str:
@@ -37,8 +44,9 @@ def reason(company: Company, node: int, peer: int) -> str:
 
 
 def test_a_node_that_never_starts_is_named_by_those_that_dial_it(log: list[str]) -> None:
-    company = Company(count=4, join_seconds=JOIN_SECONDS)
+    company = Company(count=4)
     company.add_all(but=(3,))
+    company.expect_absent(3, "nothing listens there")
 
     company.run()
 
@@ -52,8 +60,9 @@ def test_a_node_that_never_starts_is_named_by_those_that_dial_it(log: list[str])
 
 
 def test_a_node_that_never_starts_is_named_by_those_that_it_should_dial() -> None:
-    company = Company(count=4, join_seconds=JOIN_SECONDS)
+    company = Company(count=4)
     company.add_all(but=(1,))
+    company.expect_absent(1, "nothing listens there")
 
     company.run()
 
@@ -64,9 +73,13 @@ def test_a_node_that_never_starts_is_named_by_those_that_it_should_dial() -> Non
 
 @pytest.mark.parametrize("odd", [1, 3], ids=["dials some", "is dialled"])
 def test_plaintext_among_tls_is_named_on_both_sides(odd: int, log: list[str]) -> None:
-    company = Company(count=4, join_seconds=JOIN_SECONDS)
+    company = Company(count=4)
     odd_one(company, odd, insecure=True)
     company.add_all()
+    for peer in (0, 2):  # whoever is dialled looks by itself, at last
+        dials, dialled = sorted((odd, peer))
+        company.expect_no_link(dials, dialled, "give both sides the same `insecure`")
+        company.expect_no_link(dialled, dials)
 
     company.run()
 
@@ -82,10 +95,11 @@ def test_plaintext_among_tls_is_named_on_both_sides(odd: int, log: list[str]) ->
 
 
 def test_other_models_are_refused_with_both_layouts_named(log: list[str]) -> None:
-    company = Company(count=4, insecure=True, join_seconds=JOIN_SECONDS)
+    company = Company(count=4, insecure=True)
     other = Layout((Entry("bias", (8, 8)),))
     odd_one(company, 3, layout=other)
     company.add_all()
+    expect_strangers(company, 3, "refused: different models")
 
     company.run()
 
@@ -99,9 +113,10 @@ def test_other_models_are_refused_with_both_layouts_named(log: list[str]) -> Non
 
 
 def test_another_session_is_refused_on_both_sides(log: list[str]) -> None:
-    company = Company(count=4, insecure=True, join_seconds=JOIN_SECONDS)
+    company = Company(count=4, insecure=True)
     odd_one(company, 1, session="another")
     company.add_all()
+    expect_strangers(company, 1, "in session")
 
     company.run()
 
@@ -112,12 +127,15 @@ def test_another_session_is_refused_on_both_sides(log: list[str]) -> None:
 
 
 def test_a_certificate_of_another_session_is_named() -> None:
-    company = Company(count=3, join_seconds=JOIN_SECONDS)
+    company = Company(count=3)
     stale = Company(count=3)
     company.add(NodeId(0))
     company.add(NodeId(1))
     company.identities[NodeId(2)] = stale.identities[NodeId(2)]
     odd_one(company, 2)
+    for node in (0, 1):
+        company.expect_no_link(node, 2, "another certificate")
+        company.expect_no_link(2, node)
 
     company.run()
 
@@ -129,25 +147,29 @@ def test_a_certificate_of_another_session_is_named() -> None:
 
 
 def test_a_neighbor_in_the_name_of_another_is_refused(log: list[str]) -> None:
-    company = Company(count=3, start=1, join_seconds=JOIN_SECONDS)
+    company = Company(count=3, start=1)
     own = company.identities[NodeId(0)]
     company.add(NodeId(1))
     company.add(NodeId(2))
     company.identities[NodeId(0)] = company.identities[NodeId(1)]  # node 1's, said to be node 0's
     odd_one(company, 0)
     company.identities[NodeId(0)] = own
+    told = "its certificate is not that of node 0 in the plan"
+    expect_strangers(company, 0, told)
+    for one, other in ((0, 1), (1, 0)):  # TLS does not let it in
+        company.expect_no_link(one, other)
 
     company.run()
 
     company.check(0)
-    told = "its certificate is not that of node 0 in the plan"
     assert any("refused a link from" in line and told in line for line in log)
     assert told in reason(company, 0, 2)
 
 
 def test_another_protocol_version_is_refused(log: list[str]) -> None:
-    company = Company(count=3, start=1, insecure=True, rounds=1, join_seconds=JOIN_SECONDS)
+    company = Company(count=3, start=1, insecure=True, rounds=1)
     company.add_all(but=(0,))
+    company.expect_absent(0)
     answers: list[bytes] = []
 
     def knock(number: int) -> None:
@@ -168,7 +190,7 @@ def test_another_protocol_version_is_refused(log: list[str]) -> None:
 
 
 def test_a_stranger_is_refused() -> None:
-    company = Company(count=4, insecure=True, rounds=1, join_seconds=JOIN_SECONDS)
+    company = Company(count=4, insecure=True, rounds=1)
     company.add_all()
     answers: list[bytes] = []
     hello = LinkHello(
@@ -187,10 +209,11 @@ def test_a_stranger_is_refused() -> None:
 
 
 def test_one_that_never_says_hello_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialer, "HELLO_SECONDS", 0.2)
-    monkeypatch.setattr(dialer, "CONNECT_SECONDS", 0.2)
-    company = Company(count=4, insecure=True, join_seconds=JOIN_SECONDS)
+    monkeypatch.setattr(dialer, "HELLO_SECONDS", 0.5)  # those that link try until they are in time
+    monkeypatch.setattr(dialer, "CONNECT_SECONDS", 0.5)
+    company = Company(count=4, insecure=True)
     company.add_all(but=(3,))
+    company.expect_absent(3, "does not say hello")
 
     with overlay_raw.serving(company.addresses[NodeId(3)], overlay_raw.stay_silent):
         company.run()
@@ -202,18 +225,33 @@ def test_one_that_never_says_hello_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_leaving_does_not_wait_for_one_that_never_says_hello() -> None:
-    company = Company(count=2, insecure=True, rounds=0, join_seconds=0.5)
-    company.add(NodeId(0), session_seconds=1.0)
+    company = Company(count=2, insecure=True, rounds=1)
+    member = company.add(NodeId(0), session_seconds=ALONE_SECONDS)
+    company.expect_no_link(0, 1)
+    member.trainer.expect_no_visits()
+    dialled = Event()
+    member.on_round = lambda number: waited(dialled)
 
-    with overlay_raw.serving(company.addresses[NodeId(1)], overlay_raw.stay_silent):
+    def be_silent(frames: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        dialled.set()
+        yield from overlay_raw.stay_silent(frames, context)
+
+    with overlay_raw.serving(company.addresses[NodeId(1)], be_silent):
         company.run()
 
+    assert member.error is None
+
     assert company.slowest_leave() < QUICK_SECONDS
+
+
+def waited(event: Event) -> None:
+    assert event.wait(LONGEST_SECONDS)
 
 
 def test_steps_that_no_stream_took_up_are_counted_and_kept() -> None:
     company = Company(count=2)
     member = odd_one(company, 1)
+    company.expect_no_link(1, 0)
     for _ in range(3):
         member.trainer.step()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import partial
 from threading import Event
 
 import numpy as np
@@ -20,15 +19,17 @@ from tests.support import overlay_raw
 from tests.support.overlay_process import apart
 from tests.support.overlay_proxy import Proxy
 from tests.support.overlay_session import (
+    LONGEST_SECONDS,
     STREAM,
     Company,
     Member,
+    eventually,
     overlay_threads,
 )
 
-JOIN_SECONDS = 1.2
-ALONE_SECONDS = 1.8  # a node that nobody talks to leaves then
-MODEL_VALUES = 500_000  # 2 MB: two chunks
+ALONE_SECONDS = 0.1  # a node that nobody talks to leaves then, once all have looked
+ROUNDS, LAST_ROUNDS = 12, 8
+MODEL_VALUES = 550_000  # 2.2 MB: two chunks
 MID_TRANSFER_BYTES = 7_000_000  # in the middle of the fourth hop over the link
 
 
@@ -42,7 +43,7 @@ def reason(company: Company, node: int, peer: int) -> str:
 def odd_one(company: Company, node: int) -> Member:
     """Add a node that will stay alone; it makes no steps."""
     member = company.add(NodeId(node), session_seconds=ALONE_SECONDS)
-    member.rounds, member.join_seconds = 0, JOIN_SECONDS / 2
+    member.rounds = 0
     return member
 
 
@@ -51,9 +52,11 @@ def odd_one(company: Company, node: int) -> Member:
 
 @pytest.mark.parametrize("insecure", [True, False], ids=["plaintext", "TLS"])
 def test_the_address_of_another_node_is_noticed_on_the_first_word(insecure: bool) -> None:
-    company = Company(count=4, insecure=insecure, join_seconds=JOIN_SECONDS)
+    company = Company(count=4, insecure=insecure)
     company.dialled_at[NodeId(0), NodeId(3)] = company.addresses[NodeId(2)]
     company.add_all()
+    company.expect_no_link(0, 3, "refused" if insecure else "another certificate")
+    company.expect_no_link(3, 0)
 
     company.run()
 
@@ -67,9 +70,11 @@ def test_the_address_of_another_node_is_noticed_on_the_first_word(insecure: bool
 
 
 def test_a_name_that_does_not_resolve_is_named() -> None:
-    company = Company(count=4, insecure=True, join_seconds=JOIN_SECONDS)
+    company = Company(count=4, insecure=True)
     company.dialled_at[NodeId(0), NodeId(3)] = "nowhere.invalid:7100"
     company.add_all()
+    company.expect_no_link(0, 3, "does not resolve")
+    company.expect_no_link(3, 0)
 
     company.run()
 
@@ -84,12 +89,16 @@ def test_a_name_that_does_not_resolve_is_named() -> None:
 def test_an_expired_certificate_is_told_from_a_wrong_one(
     odd: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    company = Company(count=4, join_seconds=JOIN_SECONDS)
+    company = Company(count=4)
     with monkeypatch.context() as patch:
         patch.setattr(identity_module, "LIFETIME", timedelta(hours=-1))
         company.identities[NodeId(odd)] = identity_module.new_identity(NodeId(odd))
     odd_one(company, odd)
     company.add_all()
+    for peer in (0, 2):
+        # TLS tells a client no more than that it was not let in.
+        company.expect_no_link(odd, peer, "or one that has expired?" if odd < peer else "")
+        company.expect_no_link(peer, odd, "its certificate has expired" if peer < odd else "")
 
     company.run()
 
@@ -98,7 +107,7 @@ def test_an_expired_certificate_is_told_from_a_wrong_one(
         assert reason(company, peer, odd) == (
             "its certificate has expired (are both clocks right?)"
         )
-        if odd < peer:  # TLS tells a client no more than that
+        if odd < peer:
             assert "(has it another certificate of this node, or one that has expired?)" in reason(
                 company, odd, peer
             )
@@ -108,8 +117,9 @@ def test_an_expired_certificate_is_told_from_a_wrong_one(
 
 
 def test_another_version_at_the_other_end_is_named_by_the_one_that_dials() -> None:
-    company = Company(count=4, insecure=True, join_seconds=JOIN_SECONDS)
+    company = Company(count=4, insecure=True)
     company.add_all(but=(3,))
+    company.expect_absent(3, "protocol version 99")
 
     def answer(frames: object, context: object) -> Iterator[bytes]:
         yield b'\x01{"version": 99, "who": "a node of the future"}'
@@ -130,7 +140,7 @@ def test_another_version_at_the_other_end_is_named_by_the_one_that_dials() -> No
 
 
 def test_one_whose_training_diverges_spoils_nobody_elses_model(log: list[str]) -> None:
-    company = Company(count=4, insecure=True, session_seconds=8.0)
+    company = Company(count=4, insecure=True)
     company.add_all()
     sick = company.members[NodeId(2)]
     take: Callable[[ShardId], Taken | None] = sick.trainer.take
@@ -142,7 +152,6 @@ def test_one_whose_training_diverges_spoils_nobody_elses_model(log: list[str]) -
         return taken
 
     sick.trainer.take = diverged  # type: ignore[method-assign]
-    sick.trainer.await_visit = partial(sick.trainer.await_visit, seconds=0.5)  # type: ignore[method-assign]
 
     company.run()
 
@@ -162,19 +171,26 @@ def test_one_whose_training_diverges_spoils_nobody_elses_model(log: list[str]) -
 
 @pytest.fixture
 def company() -> Company:
-    return Company(
-        count=4, insecure=True, size=MODEL_VALUES, rounds=12, session_seconds=60.0, start=0
-    )
+    return Company(count=4, insecure=True, size=MODEL_VALUES, rounds=ROUNDS)
 
 
 def run_with(
-    company: Company, harm: Callable[[], None], on_visit: Callable[[], None] = lambda: None
+    company: Company,
+    harm: Callable[[], None],
+    on_visit: Callable[[], None] = lambda: None,
+    over: Event | None = None,
 ) -> None:
     """Run all but node 2, which runs elsewhere; do harm while a model is on its way to it.
 
-    `on_visit` is called at each visit to node 0, which has no link to node 2.
+    `on_visit` is called at each visit to node 0, which has no link to node 2. Nobody trains to its
+    end before the harm is done, and is over.
     """
     done = Event()
+
+    def await_harm(number: int) -> None:
+        if number == LAST_ROUNDS:  # streams go round meanwhile
+            assert done.wait(LONGEST_SECONDS)
+            assert over is None or over.wait(LONGEST_SECONDS)
 
     def once(passed: int) -> None:
         if passed > MID_TRANSFER_BYTES and not done.is_set():
@@ -184,6 +200,8 @@ def run_with(
     with Proxy(company.addresses[NodeId(2)], passing=once) as proxy:
         company.dialled_at[NodeId(1), NodeId(2)] = proxy.address
         company.add_all(but=(2,))
+        for member in company.members.values():
+            member.on_round = await_harm
         trainer = company.members[NodeId(0)].trainer
         rebase = trainer.rebase
 
@@ -216,7 +234,8 @@ def test_the_others_go_on_without_one_that_is_killed_in_the_middle_of_a_model(
 def test_one_that_is_frozen_in_the_middle_of_a_model_comes_back_and_nothing_is_lost(
     company: Company, log: list[str]
 ) -> None:
-    frozen, thawed = Event(), Event()
+    frozen, back = Event(), Event()
+    visits_at_thaw: list[int] = []
     with apart(company, 2) as other:
 
         def freeze() -> None:
@@ -225,12 +244,16 @@ def test_one_that_is_frozen_in_the_middle_of_a_model_comes_back_and_nothing_is_l
 
         def thaw() -> None:
             """Let it go on once the others have sent again, or gone another way, because of it."""
-            if frozen.is_set() and not thawed.is_set() and sent_in_vain(company) > 0:
-                thawed.set()
+            node = company.members[NodeId(0)].session.driver.node  # in whose thread this is
+            visits = node.stations[STREAM].kept.last_visit(NodeId(2)).number
+            if visits_at_thaw:
+                if visits > visits_at_thaw[0]:
+                    back.set()
+            elif frozen.is_set() and sent_in_vain(company) > 0:
+                visits_at_thaw.append(visits)
                 other.thaw()
 
-        run_with(company, freeze, thaw)
-        assert thawed.is_set()
+        run_with(company, freeze, thaw, back)
         assert other.ended_well()
 
     company.audit()
@@ -240,7 +263,7 @@ def test_one_that_is_frozen_in_the_middle_of_a_model_comes_back_and_nothing_is_l
         np.testing.assert_allclose(member.trainer.model, expected, rtol=1e-5)
         assert member.report.ending == "the session closed"
     assert not any("broke the protocol" in line for line in log)
-    assert overlay_threads() == []
+    assert eventually(lambda: overlay_threads() == []), overlay_threads()
 
 
 @pytest.mark.exhaustive

@@ -102,8 +102,8 @@ DEVICES = [
 
 @pytest.mark.parametrize("shards", [1, 3])
 @pytest.mark.parametrize("device", DEVICES)
-def test_every_step_is_in_the_model_once(tmp_path: Path, device: str, shards: int) -> None:
-    company = Company(count=NODES, sockets=tmp_path, local_steps=10, shards=shards)
+def test_every_step_is_in_the_model_once(folder: Path, device: str, shards: int) -> None:
+    company = Company(count=NODES, sockets=folder, local_steps=10, shards=shards)
 
     models, reports = run_all(company, device)
 
@@ -117,11 +117,9 @@ def test_every_step_is_in_the_model_once(tmp_path: Path, device: str, shards: in
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_corrected_gradients_do_every_nodes_work_at_every_node(tmp_path: Path, device: str) -> None:
+def test_corrected_gradients_do_every_nodes_work_at_every_node(folder: Path, device: str) -> None:
     """All gradients are constant: corrected, each node's is the mean."""
-    company = Company(
-        count=NODES, sockets=tmp_path, local_steps=10, shards=2, drift_correction=True
-    )
+    company = Company(count=NODES, sockets=folder, local_steps=10, shards=2, drift_correction=True)
 
     models, reports = run_all(company, device)
 

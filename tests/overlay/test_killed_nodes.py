@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
@@ -17,21 +16,13 @@ import pytest
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.invariants import TOLERANCE_STEPS
 from flwr_digest.core.stream import Stream
-from tests.support.flower_app import socket_folder
 from tests.support.overlay_child import Errand, Moment, company_of
-from tests.support.overlay_session import LIFE, STREAM, Company, Member, eventually
+from tests.support.overlay_session import LIFE, MOST_SECONDS, STREAM, Company, Member, eventually
 
 COUNT = 4  # a power of two: weights are exact in float32, and so are sums of unit steps
 ROOT = Path(__file__).parents[2]
-MOST_SECONDS = 60.0
 ROUNDS = 4  # of a process that is not killed
 MOST_ROUNDS = 1000  # of the others: some seconds, then they relay
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with socket_folder() as folder:
-        yield folder
 
 
 def run(errand: Errand) -> list[dict[str, Any]]:

@@ -61,7 +61,6 @@ def run(folder: Path, *, nodes: int, shards: int, rounds: int) -> tuple[list[Use
         shards=shards,
         rounds=rounds,
         steps=1,
-        join_seconds=60.0,
         session_seconds=MOST_SECONDS,
         most_seconds=MOST_SECONDS,
     )
@@ -93,12 +92,12 @@ def run(folder: Path, *, nodes: int, shards: int, rounds: int) -> tuple[list[Use
 
 
 @pytest.mark.exhaustive
-def test_sixty_four_nodes_leave_nothing_behind_and_no_stream_is_stuck(tmp_path: Path) -> None:
-    run(tmp_path, nodes=4, shards=2, rounds=2)  # gRPC keeps some descriptors from its first use on
+def test_sixty_four_nodes_leave_nothing_behind_and_no_stream_is_stuck(folder: Path) -> None:
+    run(folder, nodes=4, shards=2, rounds=2)  # gRPC keeps some descriptors from its first use on
     assert eventually(lambda: overlay_threads() == [])
     before = in_use()
 
-    uses, totals = run(tmp_path, nodes=NODES, shards=SHARDS, rounds=ROUNDS)
+    uses, totals = run(folder, nodes=NODES, shards=SHARDS, rounds=ROUNDS)
 
     assert totals["visits"] >= LEAST_VISITS_EACH * NODES
     assert totals["forfeited_steps"] == 0
@@ -110,4 +109,4 @@ def test_sixty_four_nodes_leave_nothing_behind_and_no_stream_is_stuck(tmp_path: 
     assert eventually(lambda: overlay_threads() == []), overlay_threads()
     assert eventually(lambda: in_use().descriptors <= before.descriptors), in_use()
     assert eventually(lambda: active_count() <= before.threads), active_count()
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []

@@ -15,13 +15,14 @@ from flwr_digest.core.ids import NodeId
 from flwr_digest.errors import ConfigError, DigestError
 from flwr_digest.launch.ports import LOOPBACK
 from tests.support.overlay_session import (
+    QUICK_SECONDS,
     STREAM,
     Company,
     eventually,
     overlay_threads,
 )
 
-QUICK_SECONDS = 2.0  # nothing to wait for: milliseconds, and the rest is for a busy machine
+MORE_FILES = 5  # gRPC may come to use some more for itself, but not one for each session
 
 
 def ways(folder: Path) -> dict[str, dict[str, Any]]:
@@ -35,9 +36,9 @@ def ways(folder: Path) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("way", ways(Path()))
 def test_all_nodes_end_with_one_model_that_holds_every_step_once(
-    way: str, tmp_path: Path, log: list[str]
+    way: str, folder: Path, log: list[str]
 ) -> None:
-    company = Company(count=4, **ways(tmp_path)[way])
+    company = Company(count=4, **ways(folder)[way])
     company.add_all()
 
     company.run()
@@ -67,9 +68,10 @@ def test_a_node_that_nobody_can_reach_dials_its_neighbors(hidden: int) -> None:
 
 
 def test_a_neighbor_that_only_dials_and_never_comes_is_named(log: list[str]) -> None:
-    company = Company(count=3, insecure=True, join_seconds=0.5)
+    company = Company(count=3, insecure=True)
     company.addresses[NodeId(2)] = NOWHERE
     company.add_all(but=(2,))
+    company.expect_absent(2)
 
     company.run()
 
@@ -87,8 +89,9 @@ def test_any_topology_will_do(topology: str) -> None:
     company.check()
 
 
+@pytest.mark.usefixtures("endless_patience")
 def test_every_byte_of_every_model_is_counted_at_both_ends() -> None:
-    company = Company(count=4, insecure=True, size=400_000)  # 1.6 MB: two chunks
+    company = Company(count=4, insecure=True, size=600_000)  # 2.4 MB: two chunks
     company.add_all()
 
     company.run()
@@ -99,11 +102,12 @@ def test_every_byte_of_every_model_is_counted_at_both_ends() -> None:
         sum(each[name] for each in totals)
         for name in ("payload_bytes_sent", "payload_bytes_received", "hops_sent")
     )
-    assert sent == received == hops * 4 * company.size
+    model_bytes = 4 * company.size
+    assert sent == received == hops * model_bytes
     for each in totals:
         # Of each hop: a byte for each chunk, and the header; of each visit a receipt.
         assert each["control_bytes_sent"] > 60 * each["hops_sent"]
-        assert each["control_bytes_received"] > 60 * (each["visits"] - 1)
+        assert each["control_bytes_received"] > 60 * each["payload_bytes_received"] / model_bytes
         assert each["frames_sent"] >= 3 * each["hops_sent"]
     control_sent = sum(each["control_bytes_sent"] for each in totals)
     assert control_sent >= sum(each["control_bytes_received"] for each in totals)
@@ -156,7 +160,7 @@ def test_tls_without_an_identity_is_refused() -> None:
         company.add(NodeId(0))
 
 
-def test_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_nothing_is_left_behind(folder: Path) -> None:
     def session(sockets: Path | None) -> None:
         company = Company(count=3, sockets=sockets)
         company.add_all()
@@ -167,12 +171,14 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
         return len(os.listdir("/proc/self/fd"))
 
     session(None)  # gRPC keeps a few descriptors for itself from its first use on
+    session(folder)
     assert eventually(lambda: overlay_threads() == [])
     before = open_files()
     for _ in range(3):
         session(None)
-        session(tmp_path)
-        assert list(tmp_path.iterdir()) == []
+        session(folder)
+        assert list(folder.iterdir()) == []
 
     assert eventually(lambda: overlay_threads() == []), overlay_threads()
-    assert eventually(lambda: open_files() <= before), f"{open_files()} open files, {before} before"
+    most = before + MORE_FILES
+    assert eventually(lambda: open_files() <= most), f"{open_files()} open files, {before} before"

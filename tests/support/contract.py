@@ -54,6 +54,9 @@ class Company(Protocol):
     What a carrier cannot express it leaves out: then the scenario is skipped there.
     """
 
+    real_time: bool
+    """Whether what comes first is up to the machine: anyone may be slow, and be thought lost."""
+
     def train(self) -> None:
         """Let all nodes make steps until all faults have happened and streams have come by.
 

@@ -27,6 +27,8 @@ KINDS = {Fault.LOSE_HOP: Hop, Fault.DOUBLE_HOP: Hop, Fault.LOSE_RECEIPT: Receipt
 class InMemory:
     """A company of cores without threads and without a clock."""
 
+    real_time = False
+
     def __init__(self, setup: Setup) -> None:
         nodes = nodes_of(setup)
         near = build_topology(setup.topology, nodes, seed=0)

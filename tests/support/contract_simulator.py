@@ -31,6 +31,8 @@ SECONDS_PER_CHECK = 5.0
 class Simulated:
     """A company in the simulator; nothing happens before `end`."""
 
+    real_time = False
+
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._now = 0.0

@@ -25,7 +25,14 @@ from flwr_digest.overlay.keeper import Keeper
 from flwr_digest.overlay.memory import recalled, save_states
 from flwr_digest.overlay.session import Session
 from flwr_digest.overlay.statefile import StateFile
-from tests.support.overlay_session import LIFE, STREAM, Company, Member, UnitTrainer
+from tests.support.overlay_session import (
+    JOIN_SECONDS,
+    LIFE,
+    STREAM,
+    Company,
+    Member,
+    UnitTrainer,
+)
 
 STEPS = 3  # a round
 NEVER = 10**9
@@ -69,7 +76,7 @@ class Errand:
 
 def company_of(count: int, folder: Path) -> Company:
     """Return the company that all processes of one session know."""
-    return Company(count=count, insecure=True, sockets=folder, session_seconds=240.0, rounds=NEVER)
+    return Company(count=count, insecure=True, sockets=folder, rounds=NEVER)
 
 
 def say(**fields: object) -> None:
@@ -158,7 +165,11 @@ def main(errand: Errand) -> None:
     )
     _die_when_told(session, keeper)
     member = Member(
-        session=session, trainer=trainer, rounds=errand.rounds, steps=STEPS, join_seconds=10.0
+        session=session,
+        trainer=trainer,
+        rounds=errand.rounds,
+        steps=STEPS,
+        join_seconds=JOIN_SECONDS,
     )
     member.run()
     if member.error is not None:

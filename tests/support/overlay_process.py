@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flwr_digest.core.ids import NodeId
-from tests.support.overlay_session import LIFE, Company
+from tests.support.overlay_session import LIFE, MOST_SECONDS, Company
 
 ROOT = Path(__file__).parents[2]
 MODULE = "tests.support.overlay_process"
-END_SECONDS = 20.0
 FIELDS = ("count", "rounds", "steps", "size", "insecure", "session_seconds")
 
 
@@ -49,7 +48,7 @@ class NodeProcess:
 
     def ended_well(self) -> bool:
         """Wait for its end; return whether all was well with it."""
-        return self.process.wait(END_SECONDS) == 0
+        return self.process.wait(MOST_SECONDS) == 0
 
 
 @contextmanager

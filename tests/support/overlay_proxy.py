@@ -9,6 +9,7 @@ from threading import Condition, Thread
 from types import TracebackType
 
 from flwr_digest.launch.ports import LOOPBACK
+from tests.support.overlay_session import JOIN_SECONDS
 
 _BUFFER_BYTES = 65_536
 
@@ -79,7 +80,7 @@ class Proxy:
         self._listener.close()
         self.cut()
 
-    def await_connections(self, count: int, seconds: float = 10.0) -> bool:
+    def await_connections(self, count: int, seconds: float = JOIN_SECONDS) -> bool:
         """Wait until `count` connections have been made in all; return whether they were."""
         with self._changed:
             return self._changed.wait_for(lambda: self.connections >= count, seconds)

@@ -20,6 +20,7 @@ from threading import enumerate as enumerate_threads
 
 import numpy as np
 
+from flwr_digest.core.address import NOWHERE
 from flwr_digest.core.config import StreamPlan
 from flwr_digest.core.ids import NodeId, ShardId, StreamId
 from flwr_digest.core.invariants import UnitWork
@@ -29,18 +30,21 @@ from flwr_digest.core.shards import shard_slices
 from flwr_digest.core.state import StationState, first_state, for_new_session
 from flwr_digest.core.trainer import Taken
 from flwr_digest.core.vector import Vector
-from flwr_digest.launch.ports import LOOPBACK, free_ports
+from flwr_digest.launch.ports import LOOPBACK
 from flwr_digest.overlay.identity import Identity, new_identity
 from flwr_digest.overlay.link import LOGGER
 from flwr_digest.overlay.session import Session, SessionReport
 from flwr_digest.topology import build_topology
 from flwr_digest.topology.regions import split_into_regions
+from tests.support.places import reserved_ports
 
 STREAM = StreamId(0)
 LIFE = 1
-JOIN_SECONDS = 10.0  # two busy cores; a link takes 0.1 - 0.5 s
-VISIT_SECONDS = 5.0  # the wait for a stream that may be lost; a tour takes some 10 ms
-MOST_SECONDS = 30.0  # past that a node hangs
+# Last resorts: all waits are for events, and on an idle machine take some milliseconds.
+LONGEST_SECONDS = 60.0
+QUICK_SECONDS = 30.0  # half of that: a wait that was to be spared would take longer
+JOIN_SECONDS = 120.0
+MOST_SECONDS = 300.0  # past that a node hangs
 
 
 class UnitTrainer:
@@ -53,6 +57,7 @@ class UnitTrainer:
         self._work, self._node, self._life = work, node, life
         self._changed = Condition()
         self._visits = 0
+        self._hopeless = False
         self._slices: Sequence[slice] = [slice(0, len(initial))]
         self._drift_correction = False
         self._pending = np.zeros_like(initial)
@@ -76,9 +81,15 @@ class UnitTrainer:
         for wake in due:
             wake()
 
-    def await_visit(self, seen: int, seconds: float = VISIT_SECONDS) -> bool:
-        """Wait until more than `seen` visits have been made; return whether they were."""
-        return self.await_that(lambda: self._visits > seen, seconds)
+    def await_visit(self, seen: int, seconds: float = LONGEST_SECONDS) -> bool:
+        """Wait until more than `seen` visits have been made, as long as there is hope of them."""
+        return self.await_that(lambda: self._visits > seen or self._hopeless, seconds)
+
+    def expect_no_visits(self) -> None:
+        """Let nobody wait for visits any more."""
+        with self._changed:
+            self._hopeless = True
+            self._changed.notify_all()
 
     def await_that(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait for something that a visit may bring about; return whether it came."""
@@ -152,6 +163,18 @@ class Member:
     rounds: int
     steps: int
     join_seconds: float
+    unlinked: dict[NodeId, str] = field(default_factory=dict)
+    """See `Company.expect_no_link`."""
+
+    others: Mapping[NodeId, Member] = field(default_factory=dict)
+    """All members of the company."""
+
+    listens: Event = field(default_factory=Event)
+    """Set once others can look at it."""
+
+    looked: Event = field(default_factory=Event)
+    """Set once it knows who is there and why others are not."""
+
     on_round: Callable[[int], None] = lambda number: None
     """Called from the training thread at the start of each round; may raise."""
 
@@ -164,16 +187,44 @@ class Member:
         began = time.monotonic()
         try:
             with self.session:
+                self.listens.set()
                 try:
                     self._train()
                 finally:
                     began = time.monotonic()
+                    self.looked.set()
         except Exception as error:  # noqa: BLE001 - it is the test that judges it
+            self.listens.set()
+            self.looked.set()
             self.error = error
         self.leave_seconds = time.monotonic() - began
 
+    def _look(self) -> None:
+        """Wait for the neighbors, or until it is known why they cannot be reached."""
+        if not self.unlinked:
+            self.missed = self.session.await_neighbors(self.join_seconds)
+            return
+        assert all(other.listens.wait(self.join_seconds) for other in self.others.values())
+        assert eventually(self._has_found_out, self.join_seconds), self._troubles()
+        self.missed = self.session.await_neighbors(0.0)
+        self.looked.set()
+        # The others look for this one, too: it must not be gone before they have.
+        assert all(other.looked.wait(self.join_seconds) for other in self.others.values())
+
+    def _has_found_out(self) -> bool:
+        session = self.session
+        missing = session.neighbors - self.unlinked.keys()
+        told = self._troubles()
+        return missing <= session.driver.links.keys() and all(
+            words in told[peer] for peer, words in self.unlinked.items()
+        )
+
+    def _troubles(self) -> dict[NodeId, str]:
+        return {peer: self.session.neighborhood.trouble_with(peer) for peer in self.unlinked}
+
     def _train(self) -> None:
-        self.missed = self.session.await_neighbors(self.join_seconds)
+        self._look()
+        self.looked.set()
         for number in range(self.rounds):
             self.on_round(number)
             seen = self.trainer.visits
@@ -212,12 +263,14 @@ class Company:
     regions: int = 1
     drift_correction: bool = False
     session: str = "a session"
-    session_seconds: float = 20.0
+    session_seconds: float = MOST_SECONDS
     join_seconds: float = JOIN_SECONDS
     most_seconds: float = MOST_SECONDS
     members: dict[NodeId, Member] = field(default_factory=dict)
     dialled_at: dict[tuple[NodeId, NodeId], str] = field(default_factory=dict)
     """Where one node finds another, if not where that listens (a proxy, say)."""
+
+    unlinked: dict[NodeId, dict[NodeId, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.nodes = [NodeId(node) for node in range(self.count)]
@@ -246,7 +299,7 @@ class Company:
     def _free_addresses(self) -> list[str]:
         if self.sockets is not None:
             return [f"unix:{self.sockets / f'node-{node}.sock'}" for node in self.nodes]
-        return [f"{LOOPBACK}:{port}" for port in free_ports(self.count)]
+        return [f"{LOOPBACK}:{port}" for port in reserved_ports(self, self.count)]
 
     # --- one node -----------------------------------------------------------------------------
 
@@ -306,8 +359,22 @@ class Company:
             rounds=self.rounds,
             steps=self.steps,
             join_seconds=self.join_seconds,
+            unlinked=self.unlinked.setdefault(node, {}),
+            others=self.members,
         )
         return self.members[node]
+
+    def expect_no_link(self, node: int, peer: int, words: str = "") -> None:
+        """Let a node look for all its neighbors but this one, and not train before it has found
+        out in these words why that cannot be reached; nor leave before all have looked.
+        """
+        self.unlinked.setdefault(NodeId(node), {})[NodeId(peer)] = words
+
+    def expect_absent(self, absent: int, words: str = "") -> None:
+        """Let no node wait for one that never comes; those that dial it shall have tried."""
+        for node in self.graph[NodeId(absent)]:
+            dialled = node < absent and self.addresses[NodeId(absent)] != NOWHERE
+            self.expect_no_link(node, absent, words if dialled else "")
 
     def ready(self, state: StationState) -> StationState:
         """Return a state as a node enters the session with it."""
@@ -395,7 +462,7 @@ def linked(session: Session, peer: NodeId, seconds: float = JOIN_SECONDS) -> boo
         return session.driver.changed.wait_for(lambda: peer in session.driver.links, seconds)
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = JOIN_SECONDS) -> bool:
     """Wait for what nobody notifies, as gRPC's own clean-up; return whether it came."""
     end, pause = time.monotonic() + seconds, Event()
     while not condition():

@@ -57,7 +57,7 @@ def test_models_of_several_sizes_go_every_way(way: Way) -> None:
 
             assert len(found.seconds) == 2
             assert min(found.seconds) > 0
-            assert found.cpu_seconds > 0
+            assert found.cpu_seconds >= 0  # of so little it may be less than can be measured
 
 
 def test_each_way_has_a_name_of_its_own() -> None:

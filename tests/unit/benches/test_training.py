@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import pytest
@@ -9,12 +10,15 @@ import pytest
 pytest.importorskip("torch")
 
 from flwr_digest.benches.loops import LOOPS, Loop
-from flwr_digest.benches.metronome import METRONOME, TRAINEE, Couple, Metronome
+from flwr_digest.benches.metronome import LATE_SECONDS, METRONOME, TRAINEE, Couple, Metronome
 from flwr_digest.benches.trainee import Stretch, Times, Trainee
 from flwr_digest.benches.training import speed_of
 from flwr_digest.benches.workers import Worker
 from flwr_digest.launch.ports import LOOPBACK, free_ports
 from flwr_digest.learning.flat import layout_of
+
+BEATS = 20
+MOST_SECONDS = 60.0
 
 
 def stretch(steps: int, visits: int = 0, **times: float) -> Stretch:
@@ -60,12 +64,16 @@ def test_a_stream_visits_at_the_beat_and_not_at_all_without_one() -> None:
         Worker("node", partial(Trainee, "mlp", couple)) as node,
     ):
         node.do("alone", 0.1)
-        neighbor.do("beat", 20)
-        visited = node.do("visited", 1.0)
+        neighbor.do("beat", BEATS)
+        begin, visits = time.monotonic(), 0
+        while not visits:  # nobody knows when the machine gets round to it
+            visited = node.do("visited", 0.3)
+            visits += visited.visits
+            assert time.monotonic() - begin < MOST_SECONDS
+        most = BEATS * (time.monotonic() - begin + LATE_SECONDS) + 1
         neighbor.do("beat", 0)
-        node.do("visited", 0.3)
-        alone = node.do("alone", 0.2)
+        after = [node.do(how, 0.2) for how in ("visited", "alone")]
 
-    assert 0 < visited.visits <= 40  # some beats may be made up for
+    assert visits <= most
     assert visited.steps > 0
-    assert alone.visits == 0
+    assert sum(each.visits for each in after) <= 1  # that of the last beat

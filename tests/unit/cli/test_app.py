@@ -138,7 +138,7 @@ def test_a_signal_ends_it_without_a_traceback_and_without_files(
     out = tmp_path / "out"
     seeds = ",".join(map(str, range(1000)))
     words = ["compare", "--scenario", small, "--methods", "fedavg", "--seeds", seeds]
-    words += ["--out", str(out)]
+    words += ["--steps", "480", "--out", str(out)]  # minutes of work, however fast the machine
     script = (
         "import signal, sys; from flwr_digest.cli.app import main;"
         # Whoever runs the tests in the background has it ignored.

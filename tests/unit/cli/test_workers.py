@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from flwr_digest.cli.workers import ONE_THREAD, Tell, Watcher, do_all, usable_cpus
 from flwr_digest.errors import ConfigError, DigestError
+from flwr_digest.launch.waiting import wait_until
 
 QUIET = Watcher(on_share=lambda number, share: None, on_end=lambda number: None)
 
@@ -17,6 +19,12 @@ QUIET = Watcher(on_share=lambda number, share: None, on_end=lambda number: None)
 def square(number: int, tell: Tell) -> tuple[int, int]:
     tell(0.5)
     return number**2, os.getpid()
+
+
+def tell_half_and_wait(told: Path, tell: Tell) -> None:
+    """Do half, and the rest when the watcher has heard of that of the first task."""
+    tell(0.5)
+    wait_until(told.exists, 60.0, "the watcher")
 
 
 def threads(name: str, tell: Tell) -> str | None:
@@ -54,17 +62,18 @@ def test_workers_have_one_thread_and_this_process_keeps_its_own(
     assert "MKL_NUM_THREADS" not in os.environ
 
 
-def test_the_watcher_is_told_of_shares_and_ends() -> None:
-    shares: list[tuple[int, float]] = []
+def test_the_watcher_is_told_of_shares_and_ends(tmp_path: Path) -> None:
+    told = tmp_path / "told"
     ends: list[int] = []
-    # Alone in its process, the first task has been told of before the second has ended.
-    watcher = Watcher(
-        on_share=lambda number, share: shares.append((number, share)), on_end=ends.append
-    )
-    do_all(square, [1, 2, 3], 1, watcher)
+
+    def write(number: int, share: float) -> None:
+        told.write_text(f"{number} {share}")
+
+    watcher = Watcher(on_share=write, on_end=ends.append)
+    do_all(tell_half_and_wait, [told, told, told], 1, watcher)
 
     assert sorted(ends) == [0, 1, 2]
-    assert (0, 0.5) in shares
+    assert told.read_text().endswith(" 0.5")
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ import pytest
 
 from flwr_digest.errors import DigestError
 from flwr_digest.launch.leftovers import leftover_processes
-from flwr_digest.launch.ports import LOOPBACK, free_ports
+from flwr_digest.launch.ports import LOOPBACK
 from flwr_digest.launch.processes import Process, last_lines
 from flwr_digest.launch.waiting import wait_until
 from flwr_digest.launch.workspace import Workspace
+from tests.support.places import reserved_ports
 
+MOST_SECONDS = 120.0  # past that something hangs
 SLEEP = "import time; time.sleep(600)"
 
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); {SLEEP}"
@@ -63,7 +65,7 @@ def start(workspace: Workspace, role: str, program: str, *arguments: str) -> Pro
 
 
 def wait_until_up(process: Process) -> None:
-    wait_until(lambda: "up" in last_lines(process.log_path), 30, "the process to be up")
+    wait_until(lambda: "up" in last_lines(process.log_path), MOST_SECONDS, "the process to be up")
 
 
 @pytest.mark.parametrize(
@@ -120,27 +122,28 @@ def test_stopping_twice_is_fine(workspace: Workspace) -> None:
 
 
 def test_waits_for_a_server_to_answer(workspace: Workspace) -> None:
-    [port] = free_ports(1)
+    [port] = reserved_ports(workspace, 1)
     process = start(workspace, "server", SERVER, str(port))
     try:
-        process.wait_until_healthy(f"{LOOPBACK}:{port}", timeout_seconds=30)
+        process.wait_until_healthy(f"{LOOPBACK}:{port}", timeout_seconds=MOST_SECONDS)
     finally:
         process.stop()
 
 
 def test_a_server_that_dies_shows_its_last_words(workspace: Workspace) -> None:
+    [port] = reserved_ports(workspace, 1)
     process = start(workspace, "server", "import sys; sys.exit('no such thing')")
     try:
         with pytest.raises(
             DigestError, match=r"^server ended with code 1 while it started, see (.|\n)*no such"
         ):
-            process.wait_until_healthy(f"{LOOPBACK}:{free_ports(1)[0]}", timeout_seconds=30)
+            process.wait_until_healthy(f"{LOOPBACK}:{port}", timeout_seconds=MOST_SECONDS)
     finally:
         process.stop()
 
 
 def test_a_server_that_never_answers_is_given_up(workspace: Workspace) -> None:
-    address = f"{LOOPBACK}:{free_ports(1)[0]}"
+    address = f"{LOOPBACK}:{reserved_ports(workspace, 1)[0]}"
     process = start(workspace, "server", SLEEP)
     try:
         with pytest.raises(DigestError, match=f"in vain for server at {address}"):
