@@ -23,7 +23,7 @@ from flwr_digest.core.ids import Fence, NodeId, Order, ShardId, StreamId
 from flwr_digest.core.walk import Walk
 from flwr_digest.errors import ConfigError
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 """Both ends of a link, and broker and node, must speak the same."""
 
 RECORD = "digest"
