@@ -84,12 +84,14 @@ def join(packed: Bytes, size: int) -> Vector:
     Raises
     ------
     ValueError
-        An exponent that `split` never gives.
+        An exponent or a number that `split` never gives.
     """
     blocks = _blocks(size)
     exponents, numbers = packed[:blocks], packed[blocks:]
     if blocks and not LEAST_EXPONENT <= exponents.min() <= exponents.max() <= MOST_EXPONENT:
         raise ValueError(f"exponents from {exponents.min()} to {exponents.max()}")
+    if numbers.min(initial=0) < -MOST:
+        raise ValueError(f"a number below {-MOST}")
     vector = np.empty(size, dtype=np.float32)
     for part in _parts(size):
         scales = _for_each_value(exponents[_blocks_of(part)], part.stop - part.start)

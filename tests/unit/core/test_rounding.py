@@ -83,6 +83,13 @@ def test_an_exponent_that_no_sender_gives_is_refused(exponent: int) -> None:
         join(packed, 2 * BLOCK_VALUES)
 
 
+def test_a_number_that_no_sender_gives_is_refused() -> None:
+    packed = split(np.ones(5, dtype=np.float32))
+    packed[-1] = -128
+    with pytest.raises(ValueError, match="a number below -127"):
+        join(packed, 5)
+
+
 def test_what_is_no_vector_cannot_be_rounded() -> None:
     with pytest.raises(TypeError, match="no vector that can be rounded: list"):
         rounded([1.0])  # type: ignore[arg-type]
