@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from operator import index
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
@@ -26,7 +28,7 @@ from flwr_digest.clients.simulation import lift_node_limit, slots
 from flwr_digest.clients.store import NodeStore
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.plan import RECORD, Hello, Key, Phase, Plan
-from flwr_digest.errors import StateError
+from flwr_digest.errors import ConfigError, StateError
 from flwr_digest.overlay.identity import new_identity
 from flwr_digest.overlay.listen import check_free
 from flwr_digest.overlay.session import SessionReport
@@ -36,37 +38,85 @@ LOGGER = logging.getLogger("flwr.digest")
 lift_node_limit()
 
 
-def digest_mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
-    """Take part in DIGEST runs; leave all other messages to the app. A Flower mod.
+@dataclass(frozen=True, kw_only=True)
+class DigestMod:
+    """Takes part in DIGEST runs; leaves all other messages to the app. A Flower mod.
 
-    Raises
-    ------
-    flwr_digest.errors.DigestError
-        This node cannot take part; the text, one line, reaches the ServerApp as the error reply.
+    Parameters
+    ----------
+    examples : callable, optional
+        Says how many training examples this node has, 1 or more, from the handler's context; for
+        ``Digest(weighting="examples")``, and called in such a run only: before each session, so
+        the number may change between two. Be quick: count, and do not load what can be counted.
+
+    Examples
+    --------
+    >>> from flwr.clientapp import ClientApp
+    >>> from flwr_digest.clients import DigestMod
+    >>>
+    >>> app = ClientApp(mods=[DigestMod(examples=lambda context: 360)])
     """
-    record = message.content.config_records.get(RECORD)
-    if record is None:
-        return call_next(message, context)
-    store = NodeStore(context.run_id, context.node_id)
-    match Phase(str(record[Key.PHASE])):
-        case Phase.HELLO:
-            return _hello(message, context, record, store)
-        case Phase.TRAIN:
-            return _train(message, context, call_next, record, store)
-        case Phase.EVALUATE:
-            return _evaluate(message, context, call_next, record, store)
-        case Phase.COLLECT:
-            return _collect(message, record, store)
+
+    examples: Callable[[Context], int] | None = None
+
+    def __call__(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+        """Deal with a message.
+
+        Raises
+        ------
+        flwr_digest.errors.DigestError
+            This node cannot take part; the text, one line, reaches the ServerApp as the error
+            reply.
+        """
+        record = message.content.config_records.get(RECORD)
+        if record is None:
+            return call_next(message, context)
+        store = NodeStore(context.run_id, context.node_id)
+        match Phase(str(record[Key.PHASE])):
+            case Phase.HELLO:
+                return _hello(message, context, record, store, self._count(record, context))
+            case Phase.TRAIN:
+                # Counted before the training: should it fail, nothing that was trained is lost.
+                count = self._count(record, context)
+                return _train(message, context, call_next, record, store, count)
+            case Phase.EVALUATE:
+                return _evaluate(message, context, call_next, record, store)
+            case Phase.COLLECT:
+                return _collect(message, record, store)
+
+    def _count(self, record: ConfigRecord, context: Context) -> int | None:
+        """Return how many examples there are; None where nobody asks, or nobody knows."""
+        if self.examples is None or not record.get(Key.COUNT, False):
+            return None
+        count = self.examples(context)
+        try:
+            return index(count)
+        except TypeError as error:
+            raise ConfigError(
+                f"DigestMod(examples=...) returned {count!r}: it must return how many training "
+                "examples this node has, a whole number, 1 or more"
+            ) from error
 
 
-def _hello(message: Message, context: Context, record: ConfigRecord, store: NodeStore) -> Message:
+digest_mod = DigestMod()
+"""The mod, for runs in which all nodes count alike."""
+
+
+def _hello(
+    message: Message,
+    context: Context,
+    record: ConfigRecord,
+    store: NodeStore,
+    examples: int | None,
+) -> Message:
     """Introduce this node; take the initial model, unless there is a memory of this run."""
     memory = _load_or_none(store)
     if memory is None:
         arrays = message.content.array_records[str(record[Key.ARRAYS])]
         memory = first_record(arrays, life=new_life())
         store.save(memory)
-    hello = _introduce(context, memory, store, insecure=bool(record[Key.INSECURE]))
+    insecure = bool(record[Key.INSECURE])
+    hello = _introduce(context, memory, store, insecure=insecure, examples=examples)
     return _reply(message, {Key.HELLO: hello.to_json()})
 
 
@@ -79,7 +129,14 @@ def _load_or_none(store: NodeStore) -> NodeRecord | None:
         return None
 
 
-def _introduce(context: Context, memory: NodeRecord, store: NodeStore, *, insecure: bool) -> Hello:
+def _introduce(
+    context: Context,
+    memory: NodeRecord,
+    store: NodeStore,
+    *,
+    insecure: bool,
+    examples: int | None,
+) -> Hello:
     """Return this node's hello for its next session, with a fresh identity."""
     endpoint = endpoint_of(context)
     check_free(endpoint.listen)
@@ -95,6 +152,7 @@ def _introduce(context: Context, memory: NodeRecord, store: NodeStore, *, insecu
         generation=max((s.highest.generation for s in memory.states.values()), default=0),
         life=memory.life if store.exact else 0,
         slots=slots(),
+        examples=examples,
     )
 
 
@@ -104,6 +162,7 @@ def _train(
     call_next: ClientAppCallable,
     record: ConfigRecord,
     store: NodeStore,
+    examples: int | None,
 ) -> Message:
     """Take part in a session while the user's handler trains."""
     plan = Plan.from_json(str(record[Key.PLAN]))
@@ -137,7 +196,7 @@ def _train(
         memory = _saved(participation, store)
     if answer.has_error() or participation.report is None:
         return answer
-    hello = _introduce(context, memory, store, insecure=plan.insecure)
+    hello = _introduce(context, memory, store, insecure=plan.insecure, examples=examples)
     report = _report_to_json(participation.report)
     return _reply(message, {Key.HELLO: hello.to_json(), Key.REPORT: report}, answer)
 

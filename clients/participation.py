@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -83,6 +82,13 @@ class Participation:
         Key and certificate; None only with `plan.insecure`.
     listen : str
         Where to listen.
+
+    Attributes
+    ----------
+    plan : Plan
+        As given.
+    before : NodeRecord
+        What the node remembers from before this session.
     """
 
     def __init__(
@@ -96,13 +102,13 @@ class Participation:
         identity: Identity | None,
         listen: str,
     ) -> None:
-        if plan.drift_correction and find_spec("torch") is None:
-            raise ConfigError(NEEDS_ATTACH)  # sure before any training; else after the first call
-        self._node_id, self._plan, self._record = node_id, plan, record
+        self.plan, self.before = plan, record
+        self._node_id = node_id
         self._states, self._keeper = states, keeper
         self._identity, self._listen = identity, listen
         self._training: Training | None = None
         self._session: Session | None = None
+        self._finished = False
 
     def __enter__(self) -> Participation:
         self._token = current.set(self)
@@ -142,14 +148,30 @@ class Participation:
         """
         from flwr_digest.clients.attached import AttachedTraining  # needs torch; the rest does not
 
+        self._check_first("attach()")
+        self.share(AttachedTraining(model, optimizer, self.before))
+
+    def share(self, training: Training) -> None:
+        """Share a training that tells of its steps, and wait until the neighbors are there.
+
+        Raises
+        ------
+        ConfigError
+            This handler shares one already.
+        """
+        self._check_first("digest_session()")
+        self._begin(training, self.plan, JOIN_SECONDS)
+
+    def _check_first(self, call: str) -> None:
         if isinstance(self._training, CalledTraining):
             raise ConfigError(
-                "the train handler calls attach() now, but did not the first time: call it always"
+                f"the train handler calls {call} now, but did not the first time: call it always"
             )
         if self._training is not None:
-            raise ConfigError("attach() was called twice in one train handler; call it once")
-        training = AttachedTraining(model, optimizer, self._record)
-        self._begin(training, self._plan, JOIN_SECONDS)
+            raise ConfigError(
+                f"{call} was called twice in one train handler, or beside another way to share its "
+                "training; call it once"
+            )
 
     def share_calls(self, training: CalledTraining) -> None:
         """Share a train handler that was called once, and wait until the neighbors are there.
@@ -159,18 +181,18 @@ class Participation:
         ConfigError
             The plan is one with drift correction.
         """
-        if self._plan.drift_correction:
+        if self.plan.drift_correction:
             raise ConfigError(NEEDS_ATTACH)
         left = training.seconds_left
         patience = min(left, max(JOIN_SECONDS, SLOWER * training.seconds))
-        self._begin(training, replace(self._plan, session_seconds=left), patience)
+        self._begin(training, replace(self.plan, session_seconds=left), patience)
 
     def _begin(self, training: Training, plan: Plan, join_seconds: float) -> None:
         """Enter the session with this training."""
         session = Session(
             node_id=self._node_id,
             plan=plan,
-            layout=self._record.layout,
+            layout=self.before.layout,
             identity=self._identity,
             listen=self._listen,
             states=self._states,
@@ -183,7 +205,7 @@ class Participation:
         session.await_neighbors(join_seconds)
 
     def finish(self) -> None:
-        """End this node's training and stay until the session is over.
+        """End this node's training and stay until the session is over; a second time do nothing.
 
         Raises
         ------
@@ -192,8 +214,9 @@ class Participation:
         DigestError
             The overlay has failed.
         """
-        if self._training is None or self._session is None:
-            return  # the handler has answered with an error before it trained
+        if self._training is None or self._session is None or self._finished:
+            return  # the handler has answered with an error before it trained, or ended by itself
+        self._finished = True
         self._training.check()
         self._session.finish_training()
         self._session.check()
@@ -202,9 +225,9 @@ class Participation:
     def record(self) -> NodeRecord:
         """What the node remembers from now on. Read it after leaving."""
         if self._training is None:
-            return replace(self._record, states=self._final_states)
+            return replace(self.before, states=self._final_states)
         rest = self._training.rest
-        after = replace(self._record, states=self._final_states, rest=rest)
+        after = replace(self.before, states=self._final_states, rest=rest)
         model = self._training.model
         # Training that has diverged is forgotten, here as in the streams.
         return replace(after, model=model if np.isfinite(model).all() else streams_model(after))

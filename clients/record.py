@@ -122,8 +122,23 @@ def flattened(values: Iterable[npt.NDArray[np.generic]]) -> npt.NDArray[np.float
 
 def to_arrays(record: NodeRecord, model: npt.NDArray[np.floating]) -> ArrayRecord:
     """Return a flat model, shape ``[d]``, as the named arrays that the user's handler expects."""
-    named: dict[str, npt.NDArray[np.generic]] = dict(record.rest)
+    values = named(record, model, record.rest, copy=False)
+    return ArrayRecord({name: Array(np.asarray(v, order="C")) for name, v in values.items()})
+
+
+def named(
+    record: NodeRecord,
+    model: npt.NDArray[np.floating],
+    rest: Mapping[str, npt.NDArray[np.generic]],
+    *,
+    copy: bool,
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Return a flat model, shape ``[d]``, and what does not travel, as arrays in the user's order.
+
+    With `copy` they are arrays of their own; else they may share memory with what was given.
+    """
+    values = {name: value.copy() if copy else value for name, value in rest.items()}
     for entry, place in record.layout.parts():
         kind = np.float64 if entry.name in record.doubles else np.float32
-        named[entry.name] = model[place].reshape(entry.shape).astype(kind, copy=False)
-    return ArrayRecord({name: Array(np.asarray(named[name], order="C")) for name in record.order})
+        values[entry.name] = model[place].reshape(entry.shape).astype(kind, copy=copy)
+    return {name: values[name] for name in record.order}

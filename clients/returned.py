@@ -44,17 +44,46 @@ def returned_by(content: RecordDict, record: NodeRecord, key: str) -> Returned:
     """
     arrays = _arrays_in(content, key)
     values = {name: array.numpy() for name, array in arrays.items()}
-    expected = _layout_given(record)
+    return matched(values, record, "the train handler")
+
+
+def matched(values: Named, record: NodeRecord, who: str) -> Returned:
+    """Return arrays by name as what they are of a model.
+
+    Raises
+    ------
+    ConfigError
+        They have other names, shapes or kinds than those of the record; says who, and names both.
+    """
+    values = {name: np.asarray(value) for name, value in values.items()}
     found = {name: _described(name, value) for name, value in values.items()}
-    if found != expected:
-        raise ConfigError(
-            f"the train handler returned other arrays than it got: it got {_told(expected)}; "
-            f"it returned {_told(found)}"
-        )
+    _check_equal(found, _layout_given(record), who)
     return Returned(
         model=flattened(values[entry.name] for entry in record.layout.entries),
         rest={name: values[name] for name in record.rest},
     )
+
+
+def check_same(values: Named, given: Named) -> None:
+    """Check that arrays have the names, shapes and kinds of others; all floats are of one kind.
+
+    Raises
+    ------
+    ConfigError
+        They have not; names both.
+    """
+    expected, found = (
+        {name: _loosely(name, v) for name, v in row.items()} for row in (given, values)
+    )
+    _check_equal(found, expected, "the training loop")
+
+
+def _check_equal(found: Mapping[str, str], expected: Mapping[str, str], who: str) -> None:
+    if found != expected:
+        raise ConfigError(
+            f"{who} returned other arrays than it got: it got {_told(expected)}; "
+            f"it returned {_told(found)}"
+        )
 
 
 def _arrays_in(content: RecordDict, key: str) -> ArrayRecord:
@@ -83,6 +112,12 @@ def _layout_given(record: NodeRecord) -> dict[str, str]:
 
 def _described(name: str, value: npt.NDArray[np.generic]) -> str:
     return _text(name, value.shape, "float" if travels(value) else str(value.dtype))
+
+
+def _loosely(name: str, value: npt.NDArray[np.generic]) -> str:
+    array = np.asarray(value)
+    real = np.issubdtype(array.dtype, np.floating)
+    return _text(name, array.shape, "float" if real else str(array.dtype))
 
 
 def _text(name: str, shape: tuple[int, ...], kind: str) -> str:

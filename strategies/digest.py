@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from logging import ERROR, INFO, WARNING
 from typing import Any
 
@@ -18,14 +19,18 @@ from flwr.serverapp.strategy.strategy_utils import (
 )
 
 from flwr_digest.core.ids import NodeId
-from flwr_digest.core.plan import RECORD, Hello, Key, Phase
-from flwr_digest.errors import ConfigError
-from flwr_digest.strategies.accounting import ServerTraffic, add_up, model_bytes
-from flwr_digest.strategies.checks import check_hellos, check_members, check_shards
-from flwr_digest.strategies.options import Options
+from flwr_digest.core.plan import RECORD, Key, Phase
+from flwr_digest.strategies.accounting import ServerTraffic, add_up
+from flwr_digest.strategies.checks import check_shards
+from flwr_digest.strategies.collecting import collect
+from flwr_digest.strategies.desk import Desk
+from flwr_digest.strategies.gathering import gather
+from flwr_digest.strategies.options import Options, check_known
 from flwr_digest.strategies.planning import freshest, make_plans
 from flwr_digest.strategies.replies import Replies, read_hellos, sort_replies
 from flwr_digest.strategies.roster import Roster
+from flwr_digest.strategies.summary import lines_of
+from flwr_digest.strategies.weights import UNIFORM
 
 REPLY_IN_TIME = 0.9
 """Share of a round's timeout that a session may take: a guess; the rest is for the reply."""
@@ -74,6 +79,16 @@ class Digest(FedAvg):
     steps_per_call : int, default 1
         As how many local steps such a call counts: for the pace, `local_steps`. 1: nobody tells how
         many batches a handler has seen; then `local_steps` counts calls.
+    steps_per_round : int, optional
+        How many local steps a client that is written from scratch, with `digest_session`, makes in
+        one round. By default as many as it says itself.
+    weighting : str, default "uniform"
+        By what a node's local steps count: "uniform", all nodes alike, or "examples", by its share
+        of all training examples, as under `FedAvg`. The shares are needed before the first step,
+        so nodes are asked with `hello`: their ClientApps need ``mods=[DigestMod(examples=...)]``;
+        a node that cannot tell, or has none, is named and left out. A step counts with the weight
+        of the session that it was made in, also where a stream takes it up in a later one.
+        Uniform: as in DIGEST as published.
     session_seconds : float, optional
         Longest time, in seconds, that a node stays in one round; then it leaves, whatever it still
         waits for. No further call is begun that would end in its last tenth. By default nine tenths
@@ -106,11 +121,14 @@ class Digest(FedAvg):
         walk: str = "tour",
         calls_per_round: int = 1,
         steps_per_call: int = 1,
+        steps_per_round: int | None = None,
+        weighting: str = UNIFORM,
         session_seconds: float | None = None,
         insecure: bool = False,
         seed: int = 0,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
+        check_known(kwargs, _options_of(FedAvg) + _options_of(Digest))
         super().__init__(*args, **kwargs)
         self.options = Options(
             topology=topology,
@@ -121,30 +139,29 @@ class Digest(FedAvg):
             walk=walk,
             calls_per_round=calls_per_round,
             steps_per_call=steps_per_call,
+            steps_per_round=steps_per_round,
+            weighting=weighting,
             session_seconds=session_seconds,
             insecure=insecure,
             seed=seed,
         )
-        self.traffic = ServerTraffic()
+        self._desk = Desk(arrays_key=self.arrayrecord_key)
         self._roster = Roster()
-        self._grid: Grid | None = None
-        self._timeout_seconds = 3600.0
         self._rounds_that_want_arrays: Callable[[int], bool] = lambda server_round: True
-        self._sent: list[Message] = []
+        self._sent: list[Message] = []  # the messages of this half of the round
+
+    @property
+    def traffic(self) -> ServerTraffic:
+        """Model bytes that have passed through the ServerApp."""
+        return self._desk.traffic
 
     def summary(self) -> None:
         """Log the settings."""
         super().summary()
-        options = self.options
         log(INFO, "\t└──> DIGEST: the ServerApp brokers, models go from node to node")
-        log(INFO, "\t\t├── Topology: %s (seed %d)", options.topology, options.seed)
-        log(INFO, "\t\t├── Pace: %d local steps, walk: %s", options.local_steps, options.walk)
-        calls = (options.calls_per_round, options.steps_per_call)
-        log(INFO, "\t\t├── Without attach: %d calls a round, each as %d local steps", *calls)
-        log(INFO, "\t\t├── Streams: %d shards x %d regions", options.shards, options.regions)
-        corrected = "on" if options.drift_correction else "off"
-        log(INFO, "\t\t├── Drift correction: %s", corrected)
-        if options.insecure:
+        for line in lines_of(self.options):
+            log(INFO, "\t\t├── %s", line)
+        if self.options.insecure:
             log(WARNING, "\t\t└── Links: PLAINTEXT, because of insecure=True")
         else:
             log(INFO, "\t\t└── Links: mutual TLS")
@@ -168,7 +185,7 @@ class Digest(FedAvg):
             be in one session together.
         """
         check_shards(initial_arrays, self.options.shards)
-        self._timeout_seconds = timeout
+        self._desk.timeout_seconds = timeout
         self._rounds_that_want_arrays = lambda server_round: (
             evaluate_fn is not None or server_round == num_rounds
         )
@@ -182,24 +199,30 @@ class Digest(FedAvg):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Gather hellos, hand the initial model to nodes that are new, and plan the session."""
+        self._sent = []
         if self.fraction_train == 0.0:
             return []
-        self._grid = grid
+        self._desk.grid = grid
         wanted = int(len(list(grid.get_node_ids())) * self.fraction_train)
         wanted = max(wanted, self.min_train_nodes)
         node_ids, _ = sample_nodes(grid, self.min_available_nodes, wanted)
-        members = self._gather(self._with_keeper(map(NodeId, node_ids), grid), arrays)
-        check_hellos(members)
+        chosen = self._with_keeper(map(NodeId, node_ids), grid)
+        members = gather(
+            self._desk, self._roster, chosen, arrays, self.options, least=self.min_train_nodes
+        )
         session = f"{server_round}-{secrets.token_hex(8)}"
-        seconds = self.options.session_seconds or self._timeout_seconds * REPLY_IN_TIME
+        seconds = self.options.session_seconds or self._desk.timeout_seconds * REPLY_IN_TIME
         lives = self._roster.lives
         plans = make_plans(members, self.options, session, seconds, server_round - 1, lives)
         config["server-round"] = server_round
         self._sent = [
-            self._message(
+            self._desk.message(
                 node,
-                MessageType.TRAIN,
-                {Key.PHASE: Phase.TRAIN, Key.PLAN: plan.to_json()},
+                {
+                    Key.PHASE: Phase.TRAIN,
+                    Key.PLAN: plan.to_json(),
+                    Key.COUNT: self.options.counts_examples,
+                },
                 {self.configrecord_key: config},
             )
             for node, plan in plans.items()
@@ -209,7 +232,7 @@ class Digest(FedAvg):
         links = sum(map(len, one.topology.values())) // 2
         shown = (len(plans), links, len(one.streams))
         log(INFO, "configure_train: %d nodes, %d links, %d streams, no model", *shown)
-        self._count_training(message.content for message in self._sent)
+        self._desk.count_training(message.content for message in self._sent)
         return self._sent
 
     def _with_keeper(self, nodes: Iterable[NodeId], grid: Grid) -> list[NodeId]:
@@ -223,58 +246,23 @@ class Digest(FedAvg):
             chosen.add(freshest(keepers, self.options.seed))
         return sorted(chosen)
 
-    def _gather(self, nodes: list[NodeId], arrays: ArrayRecord) -> dict[NodeId, Hello]:
-        """Return the hellos of the nodes that can take part.
-
-        Raises
-        ------
-        ConfigError
-            Fewer than `min_train_nodes` can, or, with regions, others than before; names those
-            that cannot with their reasons.
-        """
-        fields: dict[Key, str | bool] = {
-            Key.PHASE: Phase.HELLO,
-            Key.INSECURE: self.options.insecure,
-        }
-        sent = [
-            self._message(node, MessageType.TRAIN, fields, {self.arrayrecord_key: arrays})
-            for node in nodes
-            if node not in self._roster.ready
-        ]
-        self.traffic.handout_bytes += sum(model_bytes(message.content) for message in sent)
-        hellos, failed = read_hellos(self._ask(sent))
-        self._roster.introduce(hellos)
-        for node, why in failed.items():
-            log(ERROR, "node %d cannot take part: %s", node, why)
-        members = self._roster.among(nodes)
-        if len(members) < max(self.min_train_nodes, 1):
-            reasons = "; ".join(f"node {node}: {why}" for node, why in failed.items())
-            raise ConfigError(
-                f"only {len(members)} nodes can take part, and min_train_nodes="
-                f"{self.min_train_nodes}; {reasons}"
-            )
-        if self.options.regions > 1 and self._roster.members:
-            check_members(self._roster.members, members, failed)
-        return members
-
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Add up the nodes' metrics; fetch the streams' model if someone wants it."""
-        sorted_replies = sort_replies(self._sent, replies)
-        contents = sorted_replies.content
-        self._count_training(contents.values())
-        hellos, failed = read_hellos(sorted_replies)
+        answered = self._answered(replies)
+        hellos, failed = read_hellos(answered)
+        _log_failures("aggregate_train", len(hellos), failed)
         self._roster.return_from_session(hellos)
-        log(INFO, "aggregate_train: %d results, %d failures", len(contents), len(failed))
-        for node, why in failed.items():
-            log(ERROR, "\t> node %d failed: %s", node, why)
+        contents = {node: answered.content[node] for node in hellos}
         if not contents:
             return None, None
         report = add_up(contents.items())
         for line in report.warnings():
             log(WARNING, "\t> %s", line)
-        arrays = self._collect() if self._rounds_that_want_arrays(server_round) else None
+        arrays = None
+        if self._rounds_that_want_arrays(server_round):
+            arrays = collect(self._desk, self._roster, self.options.seed)
         metrics = self._user_metrics(list(contents.values()))
         metrics.update(report.to_metrics(self.traffic))
         log(
@@ -293,32 +281,13 @@ class Digest(FedAvg):
         validate_message_reply_consistency(bare, self.weighted_by_key, check_arrayrecord=False)
         return self.train_metrics_aggr_fn(bare, self.weighted_by_key)
 
-    def _collect(self) -> ArrayRecord | None:
-        """Fetch the streams' model, all shards of it, from one node that keeps the newest copies.
-
-        All nodes of a session that has closed keep the same. Of one that was cut off, a node sends
-        what it has: copies of different streams are then of different ages.
-        """
-        keepers = dict(self._roster.ready)
-        while keepers:
-            node = freshest(keepers, self.options.seed)
-            fields: dict[Key, str | bool] = {Key.PHASE: Phase.COLLECT}
-            replies = self._ask([self._message(node, MessageType.TRAIN, fields)])
-            for content in replies.content.values():
-                self.traffic.on_request_bytes += model_bytes(content)
-                return content.array_records[self.arrayrecord_key]
-            log(
-                ERROR, "\t> node %d did not send the streams' model: %s", node, replies.failed[node]
-            )
-            del keepers[node]
-        return None
-
     # --- evaluation -----------------------------------------------------------------------------
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Ask nodes to evaluate their own freshest models; none is sent."""
+        self._sent = []
         if self.fraction_evaluate == 0.0:
             return []
         nodes = sorted(self._roster.with_model & set(map(NodeId, grid.get_node_ids())))
@@ -328,47 +297,44 @@ class Digest(FedAvg):
         )
         log(INFO, "configure_evaluate: %d of %d nodes, no model", len(chosen), len(nodes))
         config["server-round"] = server_round
-        messages = [
-            self._message(
+        self._sent = [
+            self._desk.message(
                 node,
-                MessageType.EVALUATE,
                 {Key.PHASE: Phase.EVALUATE},
                 {self.configrecord_key: config},
+                message_type=MessageType.EVALUATE,
             )
             for node in sorted(chosen)
         ]
-        self._count_training(message.content for message in messages)
-        return messages
+        self._desk.count_training(message.content for message in self._sent)
+        return self._sent
 
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
         """Aggregate the nodes' metrics as `FedAvg` does."""
-        replies = list(replies)
-        self._count_training(reply.content for reply in replies if reply.has_content())
-        return super().aggregate_evaluate(server_round, replies)
+        answered = self._answered(replies)
+        contents = list(answered.content.values())
+        _log_failures("aggregate_evaluate", len(contents), answered.failed)
+        if not contents:
+            return None
+        validate_message_reply_consistency(contents, self.weighted_by_key, check_arrayrecord=False)
+        return self.evaluate_metrics_aggr_fn(contents, self.weighted_by_key)
 
-    # --- messages -------------------------------------------------------------------------------
+    def _answered(self, replies: Iterable[Message]) -> Replies:
+        """Return who answered the messages of this half of the round."""
+        answered = sort_replies(self._sent, replies)
+        self._desk.count_training(answered.content.values())
+        return answered
 
-    def _message(
-        self,
-        node: NodeId,
-        message_type: str,
-        fields: dict[Key, str | bool],
-        records: dict[str, ArrayRecord | ConfigRecord] | None = None,
-    ) -> Message:
-        """Return a message to a node, with our record that says what it is about."""
-        content = RecordDict(dict(records or {}))
-        known: dict[str, Any] = {str(key): value for key, value in fields.items()}
-        content[RECORD] = ConfigRecord(known | {Key.ARRAYS.value: self.arrayrecord_key})
-        return Message(content, message_type=message_type, dst_node_id=node)
 
-    def _ask(self, messages: Sequence[Message]) -> Replies:
-        """Send messages that are no part of Flower's own round, and wait for the replies."""
-        if not messages or self._grid is None:
-            return Replies(content={}, failed={})
-        answers = self._grid.send_and_receive(messages, timeout=self._timeout_seconds)
-        return sort_replies(messages, answers)
+def _log_failures(what: str, results: int, failed: Mapping[NodeId, str]) -> None:
+    log(INFO, "%s: %d results, %d failures", what, results, len(failed))
+    for node, why in failed.items():
+        log(ERROR, "\t> node %d failed: %s", node, why)
 
-    def _count_training(self, contents: Iterable[RecordDict]) -> None:
-        self.traffic.training_bytes += sum(map(model_bytes, contents))
+
+def _options_of(strategy: type) -> list[str]:
+    """Return the names of a strategy's own options."""
+    parameters = inspect.signature(strategy).parameters.values()
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]

@@ -11,6 +11,7 @@ from flwr_digest.core.plan import Hello, Peer, Plan
 from flwr_digest.core.walk import Walk
 from flwr_digest.strategies.checks import check_links
 from flwr_digest.strategies.options import Options
+from flwr_digest.strategies.weights import shares
 from flwr_digest.topology import build_topology
 from flwr_digest.topology.regions import split_into_regions
 from flwr_digest.topology.starts import start_nodes
@@ -57,6 +58,7 @@ def make_plans(
     streams = plan_streams(graph, hellos, options)
     reported = max(hello.generation for hello in hellos.values())
     generation = max(reported, earlier_sessions * FENCES_A_SESSION)
+    weights = shares(hellos, options.weighting)
     known_lives = {node: hello.life for node, hello in hellos.items()} | dict(lives or {})
     return {
         node: Plan(
@@ -67,13 +69,14 @@ def make_plans(
                 for peer in topology[node]
             },
             streams=streams,
-            weight=1 / len(hellos),
+            weight=weights[node],
             local_steps=options.local_steps,
             drift_correction=options.drift_correction,
             walk=Walk(options.walk),
             life=known_lives[node],
             calls=options.calls_per_round,
             steps_per_call=options.steps_per_call,
+            steps=options.steps_per_round,
             seed=options.seed,
             generation=generation,
             session_seconds=session_seconds,

@@ -49,6 +49,11 @@ class Roster:
         for node in members:
             del self.ready[node]
 
+    def send_back(self, nodes: Iterable[NodeId]) -> None:
+        """Forget the hellos of nodes that cannot be in a session as they are: they may change."""
+        for node in nodes:
+            self.ready.pop(node, None)
+
     def among(self, nodes: Iterable[NodeId]) -> dict[NodeId, Hello]:
         """Return those of the nodes that are ready."""
         return {node: self.ready[node] for node in nodes if node in self.ready}

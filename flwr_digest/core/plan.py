@@ -45,6 +45,7 @@ class Key(StrEnum):
     PHASE = "phase"
     ARRAYS = "arrays-key"  # under which name the handler expects the model
     INSECURE = "insecure"
+    COUNT = "count-examples"  # whether the hello is to say how many training examples there are
     PLAN = "plan"
     HELLO = "hello"
     REPORT = "report"
@@ -68,6 +69,8 @@ class Hello:
         The life of its accounts; 0 where they are about to be opened anew.
     slots : int
         How many nodes the engine that this one runs in can run at once; 0: no such limit.
+    examples : int or None
+        How many training examples it has; None where it was not asked, or cannot tell.
     """
 
     address: str
@@ -76,6 +79,7 @@ class Hello:
     generation: int
     life: int = 0
     slots: int = 0
+    examples: int | None = None
 
     def to_json(self) -> str:
         """Return the hello as JSON text."""
@@ -89,6 +93,7 @@ class Hello:
                 "generation": self.generation,
                 "life": self.life,
                 "slots": self.slots,
+                "examples": self.examples,
             }
         )
 
@@ -108,6 +113,7 @@ class Hello:
                 generation=int(fields["generation"]),
                 life=int(fields["life"]),
                 slots=int(fields["slots"]),
+                examples=_whole_or_none(fields["examples"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"not a hello of this version: {error!r}") from error
@@ -149,6 +155,8 @@ class Plan:
         How many times to call a train handler that does not attach its model.
     steps_per_call : int
         As how many local steps such a call counts.
+    steps : int or None
+        How many local steps a client that asks makes in this session; None: as many as it likes.
     seed : int
         Decides ties of the tours.
     generation : int
@@ -174,13 +182,13 @@ class Plan:
     life: int = 0
     calls: int = 1
     steps_per_call: int = 1
+    steps: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("calls", "steps_per_call"):
-            if getattr(self, name) < 1:
-                raise ConfigError(
-                    f"{name} of the plan is {getattr(self, name)}: it must be 1 or more"
-                )
+        for name in ("calls", "steps_per_call", "steps"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} of the plan is {value}: it must be 1 or more")
 
     @property
     def shards(self) -> int:
@@ -227,6 +235,7 @@ class Plan:
                 "life": self.life,
                 "calls": self.calls,
                 "steps_per_call": self.steps_per_call,
+                "steps": self.steps,
                 "seed": self.seed,
                 "generation": self.generation,
                 "session_seconds": self.session_seconds,
@@ -258,6 +267,7 @@ class Plan:
                 life=int(fields["life"]),
                 calls=int(fields["calls"]),
                 steps_per_call=int(fields["steps_per_call"]),
+                steps=_whole_or_none(fields["steps"]),
                 seed=int(fields["seed"]),
                 generation=int(fields["generation"]),
                 session_seconds=_seconds(fields["session_seconds"]),
@@ -274,6 +284,10 @@ def _seconds(value: str | float) -> float:
             f"session_seconds of the plan is {seconds}: it must be a number of seconds above 0"
         )
     return seconds
+
+
+def _whole_or_none(value: str | int | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def _nodes(row: object, what: str) -> frozenset[NodeId]:

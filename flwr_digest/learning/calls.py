@@ -25,7 +25,8 @@ Flat = npt.NDArray[np.float32]
 
 NEEDS_ATTACH = (
     "drift correction acts at every local step, inside the train handler: it needs "
-    "attach(model, optimizer) there, which is for PyTorch; attach, or use drift_correction=False"
+    "attach(model, optimizer) there, which is for PyTorch, or digest_session; attach, or use "
+    "drift_correction=False"
 )
 
 

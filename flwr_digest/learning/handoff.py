@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
+import numpy as np
 import torch
 
 from flwr_digest.core.ids import ShardId
@@ -161,7 +162,7 @@ class Handoff:
             moved = self._vector[part.place] - self._base[part.place]
             self._base[part.place] += moved  # no copy of the vector: what is given is accounted for
             if part.next_base is not None:  # it came after these steps, which are not in it
-                part.next_base += moved
+                part.next_base = part.next_base + moved  # not in place: see `_uploaded`
             if self._drift is not None:
                 gradients = self._drift.take(part.place)
         # Only now, without the lock: on a GPU this waits for the steps that are still under way.
@@ -210,8 +211,13 @@ class Handoff:
         self._failure = error
 
     def _uploaded(self, values: Vector) -> torch.Tensor:
-        """Return a copy of our own on the model's device; waits for nothing that runs there."""
+        """Return values on the model's device; waits for nothing that runs there.
+
+        On a CPU they are the given ones themselves: nobody changes them in place, here or there.
+        """
         device = torch.device("cpu") if self._vector is None else self._vector.device
+        if device.type == "cpu" and values.dtype == np.float32 and values.flags.writeable:
+            return torch.from_numpy(values)  # of what is read-only, torch would complain
         pinned = device.type == "cuda"
         host = torch.empty(values.shape, dtype=torch.float32, pin_memory=pinned)
         host.numpy()[...] = values

@@ -12,7 +12,7 @@ from flwr_digest.core.messages import Hop, Message
 from flwr_digest.core.rounding import join
 from flwr_digest.core.stream import Stream
 from flwr_digest.errors import RemoteProtocolError
-from flwr_digest.overlay.fields import Kind, kind_of
+from flwr_digest.overlay.fields import Frame, Kind, kind_of
 from flwr_digest.overlay.frames import VALUE, Codec
 
 CHECK_VALUES = 1 << 20
@@ -36,7 +36,7 @@ class _Arriving:
     filled: int = 0
     checked: int = 0
 
-    def fill(self, frame: bytes) -> bool:
+    def fill(self, frame: Frame) -> bool:
         """Take in a chunk; return whether that was the last."""
         end = self.filled + len(frame) - 1
         if len(frame) == 1 or end > len(self.raw):
@@ -81,7 +81,7 @@ class Assembler:
         self._codec = codec
         self._arriving: _Arriving | None = None
 
-    def feed(self, frame: bytes) -> Message | None:
+    def feed(self, frame: Frame) -> Message | None:
         """Take in a frame; return a message if that completed one.
 
         Raises
@@ -97,7 +97,7 @@ class Assembler:
             return self._fill(frame)
         return self._codec.decode_small(frame)
 
-    def _begin(self, frame: bytes) -> None:
+    def _begin(self, frame: Frame) -> None:
         if self._arriving is not None:
             raise RemoteProtocolError("a stream was announced before the last one was complete")
         stream = self._codec.decode_hop(frame)
@@ -105,7 +105,7 @@ class Assembler:
         model = raw[: self._codec.model_bytes(stream.stream_id)].view(VALUE)
         self._arriving = _Arriving(stream, raw, model, time.monotonic())
 
-    def _fill(self, frame: bytes) -> Message | None:
+    def _fill(self, frame: Frame) -> Message | None:
         arriving = self._arriving
         if arriving is None:
             raise RemoteProtocolError("model bytes without a stream that announced them")

@@ -1,4 +1,4 @@
-"""Several small frames in one gRPC message: a message costs as much as 300 KB do (measured).
+"""Several frames in one gRPC message: a message costs as much as 300 KB do (measured).
 
 A BUNDLE is the byte 10, then for each frame its length u32 (little-endian) and the frame itself,
 first byte and all. There are no bundles in bundles. Whoever takes one in goes on as if its frames
@@ -8,14 +8,18 @@ had come one by one.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from flwr_digest.errors import RemoteProtocolError
-from flwr_digest.overlay.fields import Kind
+from flwr_digest.overlay.fields import Frame, Kind
 
-MOST_BUNDLE_BYTES = 128 << 10
-"""A guess: so much is copied once more in 10 microseconds, and waits for nothing."""
+FULL_BUNDLE_BYTES = 128 << 10
+"""A bundle that is larger is sent: nothing is gained by what comes after. A hop and its first chunk
+go together: copying a megabyte once more costs less than another message (measured)."""
+
+MOST_BUNDLE_BYTES = 4 << 20
+"""What is taken in: the largest chunk, all that can have come before it, and room to spare."""
 
 _LENGTH = struct.Struct("<I")
 _BUNDLE = bytes([Kind.BUNDLE])
@@ -25,11 +29,11 @@ class Parcel(NamedTuple):
     """A gRPC message, and the frames that are in it."""
 
     message: bytes
-    frames: list[bytes]
+    frames: Sequence[Frame]
 
 
 def bundled(frames: Iterable[bytes | None]) -> Iterator[Parcel]:
-    """Yield what is to be sent: small frames that are there at once together, others as they are.
+    """Yield what is to be sent: frames that are there at once together, up to a large one.
 
     Parameters
     ----------
@@ -41,29 +45,34 @@ def bundled(frames: Iterable[bytes | None]) -> Iterator[Parcel]:
     for frame in frames:
         more = 0 if frame is None else _LENGTH.size + len(frame)
         if waiting and (frame is None or size + more > MOST_BUNDLE_BYTES):
-            yield _parcel(waiting)
-            waiting, size = [], 1
+            yield _packed(waiting)
+            size = 1
         if frame is not None:
             waiting.append(frame)
             size += more
-        if size > MOST_BUNDLE_BYTES:  # a large frame: nothing is gained by what comes after it
-            yield _parcel(waiting)
-            waiting, size = [], 1
+        if size > FULL_BUNDLE_BYTES:
+            del frame  # or a chunk stays in memory beside its copy for as long as that is sent
+            yield _packed(waiting)
+            size = 1
     if waiting:
-        yield _parcel(waiting)
+        yield _packed(waiting)
 
 
-def _parcel(frames: list[bytes]) -> Parcel:
-    if len(frames) == 1:
-        return Parcel(frames[0], frames)
+def _packed(waiting: list[bytes]) -> Parcel:
+    """Return all that waits, as one message; then nothing does."""
+    if len(waiting) == 1:
+        frame = waiting.pop()
+        return Parcel(frame, [frame])
     parts = [_BUNDLE]
-    for frame in frames:
+    for frame in waiting:
         parts += (_LENGTH.pack(len(frame)), frame)
-    return Parcel(b"".join(parts), frames)
+    message = b"".join(parts)
+    waiting.clear()
+    return Parcel(message, unbundled(message))
 
 
-def unbundled(message: bytes) -> list[bytes]:
-    """Return the frames in what has come: of a bundle all, else the one that it is.
+def unbundled(message: bytes) -> list[Frame]:
+    """Return the frames in what has come, without a copy: of a bundle all, else the one it is.
 
     Raises
     ------
@@ -76,7 +85,8 @@ def unbundled(message: bytes) -> list[bytes]:
         raise RemoteProtocolError(
             f"a bundle of {len(message)} bytes: 2 to {MOST_BUNDLE_BYTES} are possible"
         )
-    frames, at = [], 1
+    frames: list[Frame] = []
+    view, at = memoryview(message), 1
     while at < len(message):
         start = at + _LENGTH.size
         if start > len(message):
@@ -84,7 +94,7 @@ def unbundled(message: bytes) -> list[bytes]:
         at = start + _LENGTH.unpack_from(message, at)[0]
         if at > len(message):
             raise RemoteProtocolError("a bundle that ends within a frame")
-        frames.append(message[start:at])
+        frames.append(view[start:at])
         if frames[-1][:1] == _BUNDLE:
             raise RemoteProtocolError("a bundle within a bundle")
     return frames

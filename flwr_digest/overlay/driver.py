@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Condition
 
@@ -31,7 +30,6 @@ from flwr_digest.core.events import (
     TimerFired,
     TrainingFinished,
 )
-from flwr_digest.core.guard import Guard
 from flwr_digest.core.ids import NodeId, ShardId, StreamId
 from flwr_digest.core.messages import Hop, Message
 from flwr_digest.core.node import Node
@@ -39,50 +37,17 @@ from flwr_digest.core.state import StationState
 from flwr_digest.core.trainer import Trainer
 from flwr_digest.core.vector import Vector
 from flwr_digest.errors import DivergedError, RemoteProtocolError
+from flwr_digest.overlay.corrections import Corrections
+from flwr_digest.overlay.items import (
+    Delivered,
+    Finished,
+    Item,
+    Linked,
+    StepsMade,
+    Stop,
+    Unlinked,
+)
 from flwr_digest.overlay.link import LOGGER, Link
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """A link has come up."""
-
-    link: Link
-
-
-@dataclass(frozen=True, slots=True)
-class Unlinked:
-    """A link has ended, for the reason given in words."""
-
-    link: Link
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """A message has come in over a link."""
-
-    link: Link
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class StepsMade:
-    """The trainer has made the steps that a held stream of the shard waits for."""
-
-    shard: ShardId
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The trainer will make no more steps."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """End the driver."""
-
-
-Item = Linked | Unlinked | Delivered | StepsMade | Finished | Stop
 
 
 class Driver:
@@ -114,8 +79,6 @@ class Driver:
         Neighbors that there has been a link to.
     stranded : bool
         Whether the last stream was closed for want of links: neighbors are gone without goodbye.
-    guard : Guard
-        Watches the drift correction.
     """
 
     def __init__(
@@ -133,17 +96,21 @@ class Driver:
         self.met: set[NodeId] = set()
         self.closed = False
         self.stranded = False
-        self.guard = Guard()
         self._trainer = trainer
         self._clock = clock
         self._inbox: SimpleQueue[Item] = SimpleQueue()
         self._timers: dict[Timer, float] = {}
-        self._corrections: dict[ShardId, Vector] = {}
+        self._corrections = Corrections(node.config.node_id, trainer)
 
     @property
     def abandoned(self) -> bool:
         """Whether all neighbors have said goodbye (or there are none)."""
         return self.node.config.neighbors <= self.departed
+
+    @property
+    def uncorrected(self) -> bool:
+        """Whether drift correction was switched off, as it grew."""
+        return self._corrections.guard.tripped
 
     def post(self, item: Item) -> None:
         """Hand something in, from any thread."""
@@ -276,7 +243,7 @@ class Driver:
                 if (link := self.links.get(peer)) is not None:
                     link.send(message)
             case Rebase(shard=shard, model=model, correction=correction):
-                self._trainer.rebase(shard, model, self._guarded(shard, correction))
+                self._trainer.rebase(shard, model, self._corrections.let_in(shard, correction))
             case AwaitSteps(stream_id=stream_id, more_steps=more_steps):
                 shard = self.node.config.streams[stream_id].shard
                 self._trainer.wake_after(shard, more_steps, lambda: self.post(StepsMade(shard)))
@@ -291,28 +258,6 @@ class Driver:
                     self.closed = self.node.closed
                     self.stranded = not self.links and not self.abandoned
                     self.changed.notify_all()
-
-    def _guarded(self, shard: ShardId, correction: Vector | None) -> Vector | None:
-        """Return the correction that the trainer takes in: none once the guard is against it."""
-        if correction is None or self.guard.tripped:
-            return None
-        before = self._corrections.get(shard, np.zeros_like(correction))
-        size, change = (float(np.linalg.norm(v)) for v in (correction, correction - before))
-        self.guard = self.guard.observed(shard, size, change)
-        if not self.guard.tripped:
-            self._corrections[shard] = correction
-            return correction
-        self._corrections.clear()
-        self._trainer.uncorrect()
-        self._log_tripped(change)
-        return None
-
-    def _log_tripped(self, change: float) -> None:
-        LOGGER.warning(
-            "node %d: drift correction is off for the rest of the session, as its swings grew (by "
-            "now to %.3g): a smaller learning rate or fewer regions may help",
-            self.node.config.node_id, change,
-        )  # fmt: skip
 
     def _log(self, notice: Notice) -> None:
         where = f" (node {notice.peer})" if notice.peer is not None else ""

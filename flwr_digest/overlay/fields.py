@@ -29,6 +29,10 @@ NOBODY = 2**64 - 1
 CLOSING, WITH_RATES, WITH_NEWS = 1, 2, 4
 
 
+Frame = bytes | memoryview
+"""A frame that has come in: a part of the message it came in, not a copy."""
+
+
 class Kind(IntEnum):
     """The first byte of a frame."""
 
@@ -53,19 +57,24 @@ class Reader:
         From every method: the frame is too short or too long, or a number cannot be.
     """
 
-    def __init__(self, frame: bytes) -> None:
+    def __init__(self, frame: Frame) -> None:
         self.frame, self.at = frame, 0
 
-    def raw(self, count: int) -> bytes:
+    def raw(self, count: int) -> Frame:
         """Return the next bytes."""
-        if self.at + count > len(self.frame):
-            raise RemoteProtocolError(f"a frame of {len(self.frame)} bytes ends too early")
-        self.at += count
-        return self.frame[self.at - count : self.at]
+        start = self._next(count)
+        return self.frame[start : self.at]
 
     def take(self, form: struct.Struct) -> tuple[int, ...]:
         """Return the next numbers."""
-        return form.unpack(self.raw(form.size))
+        return form.unpack_from(self.frame, self._next(form.size))
+
+    def _next(self, count: int) -> int:
+        """Go on by so many bytes, if there are; return where they begin."""
+        start, self.at = self.at, self.at + count
+        if self.at > len(self.frame):
+            raise RemoteProtocolError(f"a frame of {len(self.frame)} bytes ends too early")
+        return start
 
     def kind(self) -> Kind:
         """Return the kind of the frame, its first byte."""
@@ -108,12 +117,15 @@ class Reader:
             raise RemoteProtocolError(f"a frame with {len(self.frame) - self.at} bytes too many")
 
 
-def kind_of(frame: bytes) -> Kind:
+_KINDS = {int(kind): kind for kind in Kind}
+
+
+def kind_of(frame: Frame) -> Kind:
     """Return the kind of a frame; `RemoteProtocolError` where there is no such kind."""
-    try:
-        return Kind(frame[0])
-    except (IndexError, ValueError) as error:
-        raise RemoteProtocolError(f"a frame of unknown kind {frame[:1].hex() or 'none'}") from error
+    kind = _KINDS.get(frame[0]) if frame else None
+    if kind is None:
+        raise RemoteProtocolError(f"a frame of unknown kind {frame[:1].hex() or 'none'}")
+    return kind
 
 
 def pack_order(order: Order) -> bytes:

@@ -1,6 +1,6 @@
 """What goes over the wire: frames, `kind` in their first byte.
 
-A gRPC message is one frame, or a bundle of several small ones (see `bundle`).
+A gRPC message is one frame, or a bundle of several (see `bundle`).
 
 All numbers are little-endian. An *order* is generation u32, node u64 (all ones: none), hop u32.
 
@@ -50,13 +50,17 @@ from flwr_digest.overlay.fields import (
     STREAM,
     WITH_NEWS,
     WITH_RATES,
+    Frame,
     Kind,
     Reader,
     pack_order,
     pack_visit,
 )
 
-CHUNK_BYTES = 1 << 20  # measured: 1 MB is best for whole models, smaller and larger are slower
+CHUNK_BYTES = 1 << 20
+"""The least of a chunk, unless the vector is smaller; chunks of a vector are of one size, so each
+is below twice that. Measured: smaller and larger are slower, and a small rest costs a message."""
+
 VALUE = np.dtype("<f4")
 
 _SMALL = (Kind.RECEIPT, Kind.INQUIRY, Kind.SIGHTING, Kind.CLOSE)
@@ -137,7 +141,7 @@ class Codec:
 
     # --- in -----------------------------------------------------------------------------------
 
-    def decode_small(self, frame: bytes) -> Message:
+    def decode_small(self, frame: Frame) -> Message:
         """Return the message of a frame that is a whole message by itself."""
         reader = Reader(frame)
         kind = reader.kind()
@@ -158,7 +162,7 @@ class Codec:
         reader.end()
         return message
 
-    def decode_hop(self, frame: bytes) -> Stream:
+    def decode_hop(self, frame: Frame) -> Stream:
         """Return the stream that a HOP announces, its model and rates still empty (size 0).
 
         Nothing of the model's size is allocated before this has passed.
@@ -221,7 +225,7 @@ class Codec:
             raise RemoteProtocolError(f"stream {stream_id} is not in the plan")
         return stream_id
 
-    def _members_in(self, bitmap: bytes) -> frozenset[NodeId]:
+    def _members_in(self, bitmap: Frame) -> frozenset[NodeId]:
         bits = int.from_bytes(bitmap, "little")
         if bits >> len(self.members):
             raise RemoteProtocolError(f"a bitmap of more than the {len(self.members)} nodes")
@@ -237,8 +241,10 @@ class Codec:
 def _chunks(values: npt.NDArray[Any]) -> Iterator[bytes]:
     """Yield values as CHUNK frames; each is the one copy that gRPC's `bytes` cost."""
     raw = values.data.cast("B")
-    for start in range(0, len(raw), CHUNK_BYTES):
-        yield b"".join([_CHUNK_BYTE, raw[start : start + CHUNK_BYTES]])
+    pieces = max(1, len(raw) // CHUNK_BYTES)
+    size = max(1, -(-values.size // pieces)) * values.itemsize
+    for start in range(0, len(raw), size):
+        yield b"".join([_CHUNK_BYTE, raw[start : start + size]])
 
 
 _CHUNK_BYTE = bytes([Kind.CHUNK])

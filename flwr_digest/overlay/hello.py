@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.plan import PROTOCOL_VERSION
 from flwr_digest.errors import RemoteProtocolError
-from flwr_digest.overlay.fields import Kind
+from flwr_digest.overlay.fields import Frame, Kind
 
 MOST_TEXT_BYTES = 4096  # of a hello or a refusal
 
@@ -90,6 +90,6 @@ def refusal(reason: str) -> bytes:
 GOODBYE = bytes([Kind.GOODBYE])
 
 
-def text_of(frame: bytes) -> str:
+def text_of(frame: Frame) -> str:
     """Return the words of a REFUSAL."""
-    return _line(frame[1:MOST_TEXT_BYTES].decode(errors="replace"))
+    return _line(bytes(frame[1:MOST_TEXT_BYTES]).decode(errors="replace"))

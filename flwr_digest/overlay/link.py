@@ -16,7 +16,7 @@ from flwr_digest.core.messages import Hop, Message, Receipt
 from flwr_digest.errors import RemoteProtocolError
 from flwr_digest.overlay.assembler import Assembler
 from flwr_digest.overlay.bundle import Parcel, bundled, unbundled
-from flwr_digest.overlay.fields import Kind, kind_of
+from flwr_digest.overlay.fields import Frame, Kind, kind_of
 from flwr_digest.overlay.frames import Codec
 from flwr_digest.overlay.hello import GOODBYE, refusal, text_of
 from flwr_digest.overlay.traffic import Traffic
@@ -73,9 +73,16 @@ class Link:
             self._outbox.put(self._noting(frames, name))
 
     def _noting(self, frames: Iterator[bytes], name: tuple[StreamId, Order]) -> Iterator[bytes]:
-        """Yield the frames of a hop, and note when the last is about to leave."""
-        yield from frames
+        """Yield the frames of a hop, and note that the last is about to leave.
+
+        Not after it: then the receipt may have come, and gRPC not yet have asked for more.
+        """
+        last = next(frames)
+        for frame in frames:
+            yield last
+            last = frame
         self._waiting.discard(name)
+        yield last
 
     def leave(self) -> None:
         """Send what is queued, say goodbye, and end."""
@@ -133,7 +140,7 @@ class Link:
             self.ended.set()
         return "it closed the connection"
 
-    def _last_word(self, frame: bytes) -> str:
+    def _last_word(self, frame: Frame) -> str:
         """Return why the neighbor ends the link, if that is what a frame says."""
         kind = kind_of(frame)
         if kind is Kind.GOODBYE:

@@ -91,8 +91,10 @@ class Server:
 
     def stop(self, grace_seconds: float) -> None:
         """Let links that are ending end, up to `grace_seconds`, then stop."""
-        self._server.stop(grace=grace_seconds).wait(timeout=grace_seconds + 1)
-        self._pool.shutdown(wait=False)
+        if self._server.stop(grace=grace_seconds).wait(timeout=grace_seconds + 1):
+            self._pool.shutdown(wait=False)
+        # Else a call that gRPC has yet to hand to the pool would find it closed, and end gRPC's
+        # own thread with the server half stopped; idle workers end with the pool.
 
     def _link(self, frames: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         caller = context.peer()  # known only while the call lasts

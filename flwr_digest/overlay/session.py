@@ -4,80 +4,37 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
-from flwr_digest.core.address import NOWHERE, dials
+from flwr_digest.core.address import NOWHERE
 from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.core.layout import Layout
 from flwr_digest.core.messages import Message
 from flwr_digest.core.node import Node
 from flwr_digest.core.plan import Plan
 from flwr_digest.core.shards import shard_slices
-from flwr_digest.core.state import Counters, StationState
+from flwr_digest.core.state import StationState
 from flwr_digest.core.trainer import Trainer
 from flwr_digest.errors import DigestError, DivergedError
-from flwr_digest.overlay.channel import Security
 from flwr_digest.overlay.crew import Crew
-from flwr_digest.overlay.diagnose import diagnose
 from flwr_digest.overlay.dialer import Dialer
-from flwr_digest.overlay.driver import Delivered, Driver, Finished, Linked, Stop, Unlinked
-from flwr_digest.overlay.frames import Codec
-from flwr_digest.overlay.hello import LinkHello
+from flwr_digest.overlay.driver import Driver
 from flwr_digest.overlay.identity import Identity
+from flwr_digest.overlay.items import Delivered, Finished, Linked, Stop, Unlinked
 from flwr_digest.overlay.keeper import Keeper
 from flwr_digest.overlay.link import LOGGER, Link
+from flwr_digest.overlay.neighborhood import Neighborhood
+from flwr_digest.overlay.report import SessionReport
 from flwr_digest.overlay.server import Door, Server
 from flwr_digest.overlay.traffic import Traffic
+from flwr_digest.overlay.wiring import codec_of, introduction_of, security_of
+
+__all__ = ["Session", "SessionReport"]
 
 NEWS_SECONDS = 10.0  # how often a wait tells what it waits for: often enough to look alive
 GOODBYE_SECONDS = 5.0  # a last frame and a TCP close over a slow link; then we leave anyway
-
-
-@dataclass(frozen=True, kw_only=True)
-class SessionReport:
-    """What a session was like, in figures.
-
-    Attributes
-    ----------
-    ending : str
-        Why the node left, in words.
-    traffic : mapping of NodeId to Traffic
-        By neighbor.
-    counters : mapping of StreamId to Counters
-        By stream.
-    unreached : mapping of NodeId to str
-        Neighbors that there never was a link to: their address, and what was found there.
-    unshared_steps : int
-        Local steps that no stream has taken up yet (of the shard where these are most). They are
-        kept for the next session.
-    corrections_off : int
-        1 where drift correction was switched off, as it grew; 0 otherwise.
-    seconds : float
-        How long the session took.
-    """
-
-    ending: str
-    traffic: Mapping[NodeId, Traffic]
-    counters: Mapping[StreamId, Counters]
-    unreached: Mapping[NodeId, str]
-    unshared_steps: int
-    corrections_off: int
-    seconds: float
-
-    def totals(self) -> dict[str, int]:
-        """Return the sums of all counters."""
-        sums = {
-            "unshared_steps": self.unshared_steps,
-            "corrections_off": self.corrections_off,
-        }
-        rows = [traffic.counts() for traffic in self.traffic.values()]
-        rows += [asdict(counters) for counters in self.counters.values()]
-        for row in rows:
-            for name, value in row.items():
-                sums[name] = sums.get(name, 0) + value
-        return sums
 
 
 @dataclass(kw_only=True)
@@ -121,8 +78,6 @@ class Session:
     _clock: Callable[[], float] = time.monotonic
     _failure: DigestError | None = None
     _traffic: dict[NodeId, Traffic] = field(default_factory=dict)
-    _trouble: dict[NodeId, str] = field(default_factory=dict)
-    _missed: Mapping[NodeId, str] = field(default_factory=dict)
     _running: set[Link] = field(default_factory=set)
     _leaving: bool = False
     _ending: str = "it was closed"
@@ -134,9 +89,12 @@ class Session:
         self.neighbors = config.neighbors
         keep = None if self.keeper is None else self.keeper.keep
         self.driver = Driver(Node(config, self.states), self.trainer, self._clock, keep)
-        self._slices = shard_slices(self.layout.size, self.plan.shards)
-        self._codec = self._codec_of_plan()
-        self._dialers = [self._dialer(peer) for peer in self.neighbors if self._dials(peer)]
+        self.neighborhood = Neighborhood(self.node_id, self.listen, self.plan)
+        self._codec = codec_of(self.plan, self.layout)
+        self._introduction = introduction_of(self.node_id, self.plan, self.layout)
+        self._security = security_of(self.node_id, self.plan, self.identity)
+        dialled = [peer for peer in self.neighbors if self.neighborhood.dials(peer)]
+        self._dialers = [self._dialer(peer) for peer in dialled]
         # The driver, a dialer or an acceptor's reader for each neighbor, and as many again for
         # links that come back before the old ones are found dead.
         self._crew = Crew(2 + 2 * len(self.neighbors), self._failed)
@@ -146,7 +104,8 @@ class Session:
     def __enter__(self) -> Session:
         self._began = self._clock()
         self._session_end = self._began + self.plan.session_seconds
-        self.trainer.divide(self._slices, drift_correction=self.plan.drift_correction)
+        slices = shard_slices(self.layout.size, self.plan.shards)
+        self.trainer.divide(slices, drift_correction=self.plan.drift_correction)
         self._server = None if self.listen == NOWHERE else Server(self.listen, self._door())
         if self.keeper is not None:
             self.keeper.begin(self.states)
@@ -193,12 +152,12 @@ class Session:
         self._wait(
             lambda: not self._missing(),
             end,
-            lambda: f"waits for its neighbors {self._describe(self._missing())}",
+            lambda: f"waits for its neighbors {self.neighborhood.describe(self._missing())}",
         )
         if missing := self._missing():
-            self._look_for_callers(missing)
-            self._missed = {peer: self._why_missing(peer) for peer in missing}
-            LOGGER.warning("node %d goes on without %s", self.node_id, self._describe(missing))
+            self.neighborhood.go_on_without(missing)
+            described = self.neighborhood.describe(missing)
+            LOGGER.warning("node %d goes on without %s", self.node_id, described)
         return missing
 
     def finish_training(self) -> None:
@@ -242,11 +201,11 @@ class Session:
             traffic=dict(self._traffic),
             counters={stream_id: station.counters for stream_id, station in stations.items()},
             unreached={
-                peer: f"{self._where(peer)}: {self._why_missing(peer)}"
+                peer: f"{self.neighborhood.where(peer)}: {self.neighborhood.why_missing(peer)}"
                 for peer in self.neighbors - self.driver.met
             },
             unshared_steps=max((state.account.unshared_steps for state in states), default=0),
-            corrections_off=int(self.driver.guard.tripped),
+            corrections_off=int(self.driver.uncorrected),
             seconds=self._clock() - self._began,
         )
 
@@ -272,32 +231,6 @@ class Session:
     def _missing(self) -> frozenset[NodeId]:
         return self.neighbors - set(self.driver.links) - self.driver.departed
 
-    def _describe(self, peers: frozenset[NodeId]) -> str:
-        return ", ".join(
-            f"{peer} {self._where(peer)} ({self._why_missing(peer)})" for peer in sorted(peers)
-        )
-
-    def _dials(self, peer: NodeId) -> bool:
-        return dials(self.node_id, self.listen, peer, self.plan.peers[peer].address)
-
-    def _where(self, peer: NodeId) -> str:
-        address = self.plan.peers[peer].address
-        return "(which only dials)" if address == NOWHERE else f"at {address}"
-
-    def _why_missing(self, peer: NodeId) -> str:
-        waiting = "no answer yet" if self._dials(peer) else "it has not dialled"
-        # What was found when the node went on without it; later a neighbor may just have left.
-        return self._missed.get(peer) or self._trouble.get(peer) or waiting
-
-    def _look_for_callers(self, peers: frozenset[NodeId]) -> None:
-        """Find out about neighbors that were to dial this node: gRPC tells only those who dial."""
-        for peer in sorted(peers):
-            known = self._dials(peer) or self.plan.peers[peer].address == NOWHERE
-            if not known and not self._trouble.get(peer):
-                found = diagnose(peer, self.plan.peers[peer], insecure=self.plan.insecure)
-                reachable = "it listens, but has not dialled: can it reach this node?"
-                self._note_trouble(peer, found or reachable)
-
     def _failed(self, error: BaseException) -> None:
         with self.driver.changed:
             if self._failure is None:
@@ -314,48 +247,25 @@ class Session:
         failure.__cause__ = error
         return failure
 
-    def _codec_of_plan(self) -> Codec:
-        sizes = {
-            stream_id: self._slices[stream.shard].stop - self._slices[stream.shard].start
-            for stream_id, stream in self.plan.streams.items()
-        }
-        # Any node may relay any stream: all of them can be on its tour's records.
-        return Codec(frozenset(self.plan.topology), sizes, rates=self.plan.drift_correction)
-
-    def _introduction(self) -> LinkHello:
-        return LinkHello(
-            session=self.plan.session,
-            node=self.node_id,
-            layout=self.layout.fingerprint,
-            about=str(self.layout),
-        )
-
-    def _security(self) -> Security | None:
-        if self.plan.insecure:
-            return None
-        if self.identity is None:
-            raise DigestError(f"node {self.node_id} has no identity, and the plan wants TLS")
-        return Security(identity=self.identity, peers=self.plan.peers)
-
     def _door(self) -> Door:
         return Door(
-            me=self._introduction(),
-            callers=frozenset(peer for peer in self.neighbors if not self._dials(peer)),
-            security=self._security(),
+            me=self._introduction,
+            callers=frozenset(peer for peer in self.neighbors if not self.neighborhood.dials(peer)),
+            security=self._security,
             make_link=self._make_link,
             start_link=self._start_link,
-            trouble=self._note_trouble,
+            trouble=self.neighborhood.note_trouble,
         )
 
     def _dialer(self, peer: NodeId) -> Dialer:
         return Dialer(
-            me=self._introduction(),
+            me=self._introduction,
             peer=peer,
             at=self.plan.peers[peer],
-            security=self._security(),
+            security=self._security,
             make_link=self._make_link,
             run_link=self._run_link,
-            trouble=self._note_trouble,
+            trouble=self.neighborhood.note_trouble,
         )
 
     def _make_link(self, peer: NodeId) -> Link:
@@ -364,7 +274,12 @@ class Session:
         return Link(peer=peer, codec=self._codec, traffic=traffic, secure=secure)
 
     def _start_link(self, link: Link, frames: Iterator[bytes]) -> None:
-        self._crew.start(self._run_link, link, frames)
+        with self.driver.changed:
+            leaving = self._leaving
+        if leaving:  # the crew may have gone home: this link has nobody to take its frames in
+            link.leave()
+        else:
+            self._crew.start(self._run_link, link, frames)
 
     def _run_link(self, link: Link, frames: Iterator[bytes]) -> None:
         with self.driver.changed:
@@ -380,7 +295,3 @@ class Session:
 
     def _deliver(self, link: Link, message: Message) -> None:
         self.driver.post(Delivered(link, message))
-
-    def _note_trouble(self, peer: NodeId, trouble: str) -> None:
-        with self.driver.changed:
-            self._trouble[peer] = trouble

@@ -17,53 +17,38 @@ another, or where boots cannot be told apart, it may be too old, and the reader 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import ref
 
-import numpy as np
 import numpy.typing as npt
 
 from flwr_digest.errors import ConfigError, StateError
 from flwr_digest.overlay.link import LOGGER
+from flwr_digest.overlay.places import (
+    Place,
+    aligned,
+    gap,
+    place_of_index,
+    read_array,
+    read_index,
+    write,
+    write_array,
+    write_index,
+)
 from flwr_digest.overlay.seal import SEAL_BYTES, Seal, this_boot
 
 SESSION_AT = 512  # another sector than the snapshot's seal
 ARRAYS_AT = 1024
-ALIGNED_BYTES = 64  # a cache line: where arrays begin
 UNREADABLE = (AttributeError, ConfigError, KeyError, OSError, TypeError, ValueError)
 """What NumPy, JSON and we raise for a file that is not one of ours."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 T = TypeVar("T")
-
-
-class Place(NamedTuple):
-    """Where an array is in the file, and what it must look like."""
-
-    offset: int
-    dtype: str
-    shape: tuple[int, ...]
-    checksum: int
-
-    @property
-    def end(self) -> int:
-        """Where the next array may begin."""
-        return _aligned(self.offset + self.size_bytes)
-
-    @property
-    def size_bytes(self) -> int:
-        """How many bytes the array takes."""
-        size = np.dtype(self.dtype).itemsize
-        for length in self.shape:
-            size *= length
-        return size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,17 +107,17 @@ class StateFile:
             fresh = self.path.with_suffix(".new")
             try:
                 with fresh.open("wb") as file:
-                    _write(file.fileno(), bytes(ARRAYS_AT), 0)
+                    write(file.fileno(), bytes(ARRAYS_AT), 0)
                     places: dict[str, Place] = {}
                     written: dict[int, Place] = {}  # several names may have one array
                     for name, values in arrays.items():
                         if id(values) not in written:
                             at = max((p.end for p in written.values()), default=ARRAYS_AT)
-                            written[id(values)] = _write_array(file.fileno(), at, values)
+                            written[id(values)] = write_array(file.fileno(), at, values)
                         places[name] = written[id(values)]
                     end = max((p.end for p in places.values()), default=ARRAYS_AT)
-                    seal = _write_index(file.fileno(), lambda _: end, places)
-                    _write(file.fileno(), seal.to_bytes(), 0)
+                    seal = write_index(file.fileno(), lambda _: end, places)
+                    write(file.fileno(), seal.to_bytes(), 0)
                     os.fsync(file.fileno())
                     known_of = _identity(file.fileno())
                 fresh.replace(self.path)
@@ -185,8 +170,8 @@ class StateFile:
         return Loaded(content=parse(self._read_arrays(fd, snapshot)), exact=exact)
 
     def _read_arrays(self, fd: int, seal: Seal) -> Arrays:
-        places = _read_index(fd, seal)
-        arrays = {name: _read_array(fd, name, place) for name, place in places.items()}
+        places = read_index(fd, seal)
+        arrays = {name: read_array(fd, name, place) for name, place in places.items()}
         self._remember(arrays, places)
         self._known_of = _identity(fd)
         return arrays
@@ -206,7 +191,7 @@ class StateFile:
             fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
             try:
                 snapshot = Seal.from_bytes(os.pread(fd, SEAL_BYTES, 0))
-                self._room = _aligned(snapshot.offset + snapshot.length)
+                self._room = aligned(snapshot.offset + snapshot.length)
                 self._take_over(fd)
                 if self._known_of != _identity(fd):  # another one was put in its place
                     self._known, self._sure = {}, False
@@ -223,7 +208,7 @@ class StateFile:
         with contextlib.suppress(*UNREADABLE):
             seal = Seal.from_bytes(os.pread(fd, SEAL_BYTES, SESSION_AT))
             if seal.length:
-                self._places = [*_read_index(fd, seal).values(), _place_of_index(seal)]
+                self._places = [*read_index(fd, seal).values(), place_of_index(seal)]
                 self._seal = seal
 
     def commit(self, arrays: Arrays) -> None:
@@ -243,13 +228,13 @@ class StateFile:
             for name, values in arrays.items():
                 place = self._place_of(values) or written.get(id(values))
                 if place is None:
-                    at = _gap(taken, self._room, values.nbytes)
-                    place = written[id(values)] = _write_array(self._fd, at, values)
+                    at = gap(taken, self._room, values.nbytes)
+                    place = written[id(values)] = write_array(self._fd, at, values)
                     taken.append(place)
                 places[name] = place
-            seal = _write_index(self._fd, lambda size: _gap(taken, self._room, size), places)
+            seal = write_index(self._fd, lambda size: gap(taken, self._room, size), places)
             self._write_seal(seal, exact=True)  # only now what was known before may be overwritten
-            self._seal, self._places = seal, [*places.values(), _place_of_index(seal)]
+            self._seal, self._places = seal, [*places.values(), place_of_index(seal)]
             self._remember(arrays, places)
 
     def fall_behind(self) -> None:
@@ -267,7 +252,7 @@ class StateFile:
     def _write_seal(self, seal: Seal, *, exact: bool) -> None:
         if self._fd is not None:
             marked = seal.marked(exact=exact, boot=this_boot())
-            _write(self._fd, marked.to_bytes(), SESSION_AT)
+            write(self._fd, marked.to_bytes(), SESSION_AT)
             self._exact = exact
 
     def _end(self) -> None:
@@ -285,72 +270,6 @@ class StateFile:
         self._known = {id(values): (ref(values), places[n]) for n, values in arrays.items()}
 
 
-# --- bytes --------------------------------------------------------------------------------------
-
-
-def _aligned(offset: int) -> int:
-    return -(-offset // ALIGNED_BYTES) * ALIGNED_BYTES
-
-
 def _identity(fd: int) -> tuple[int, int]:
     found = os.fstat(fd)
     return found.st_ino, found.st_mtime_ns
-
-
-def _gap(taken: list[Place], start: int, size: int) -> int:
-    """Return where `size` bytes fit between what is taken, as early as possible."""
-    at = start
-    for place in sorted(taken):
-        if place.offset - at >= size:
-            return at
-        at = max(at, place.end)
-    return at
-
-
-def _write(fd: int, data: memoryview | bytes, at: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(fd, view, at)
-        view, at = view[written:], at + written
-
-
-def _write_array(fd: int, at: int, values: npt.NDArray[Any]) -> Place:
-    if values.dtype.hasobject:
-        raise ValueError("Object arrays cannot be saved")
-    data = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
-    _write(fd, data, at)
-    return Place(at, values.dtype.str, values.shape, zlib.crc32(data))
-
-
-def _write_index(fd: int, find: Callable[[int], int], places: Mapping[str, Place]) -> Seal:
-    """Write an index where `find` says that so many bytes fit, and return the seal for it."""
-    index = json.dumps(places).encode()
-    at = find(len(index))
-    _write(fd, index, at)
-    return Seal(offset=at, length=len(index), checksum=zlib.crc32(index))
-
-
-def _place_of_index(seal: Seal) -> Place:
-    return Place(seal.offset, "|u1", (seal.length,), seal.checksum)
-
-
-def _read_index(fd: int, seal: Seal) -> dict[str, Place]:
-    index = os.pread(fd, seal.length, seal.offset)
-    if len(index) < seal.length or zlib.crc32(index) != seal.checksum:
-        raise ValueError("the index is torn")
-    return {
-        str(name): Place(int(offset), str(dtype), tuple(map(int, shape)), int(checksum))
-        for name, (offset, dtype, shape, checksum) in json.loads(index).items()
-    }
-
-
-def _read_array(fd: int, name: str, place: Place) -> npt.NDArray[Any]:
-    if place.offset + place.size_bytes > os.fstat(fd).st_size:
-        raise ValueError(f"array {name} is cut off")
-    data = np.empty(place.size_bytes, dtype=np.uint8)
-    view, at = data.data, place.offset
-    while view and (count := os.preadv(fd, [view], at)):
-        view, at = view[count:], at + count
-    if view or zlib.crc32(data.data) != place.checksum:
-        raise ValueError(f"array {name} is torn")
-    return data.view(np.dtype(place.dtype)).reshape(place.shape)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from threading import Lock
 
 from flwr_digest.core.ids import Order, StreamId
 from flwr_digest.overlay.bundle import Parcel
-from flwr_digest.overlay.fields import Kind
+from flwr_digest.overlay.fields import Frame, Kind
 
 SMOOTHING = 1 / 8
 """Share of the newest in a smoothed time: that of RFC 6298."""
@@ -142,5 +143,5 @@ def _smoothed(before: float, seconds: float) -> float:
     return before + SMOOTHING * (seconds - before) if before else seconds
 
 
-def _payload_bytes(frames: list[bytes]) -> int:
+def _payload_bytes(frames: Sequence[Frame]) -> int:
     return sum(len(frame) - 1 for frame in frames if frame[:1] == _CHUNK)

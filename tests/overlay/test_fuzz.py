@@ -28,7 +28,7 @@ from flwr_digest.core.state import first_state, for_new_session
 from flwr_digest.core.stream import Stream
 from flwr_digest.errors import RemoteProtocolError
 from flwr_digest.overlay.assembler import Assembler
-from flwr_digest.overlay.fields import NEWS
+from flwr_digest.overlay.fields import NEWS, Frame
 from flwr_digest.overlay.frames import Codec
 from flwr_digest.overlay.hello import LinkHello, refusal, text_of
 from flwr_digest.overlay.link import LOGGER, Link
@@ -93,12 +93,12 @@ class Exact(Codec):
     news is there though it says nothing.
     """
 
-    def decode_small(self, frame: bytes) -> Message:
+    def decode_small(self, frame: Frame) -> Message:
         message = super().decode_small(frame)
         assert next(self.encode(message)) == frame
         return message
 
-    def decode_hop(self, frame: bytes) -> Stream:
+    def decode_hop(self, frame: Frame) -> Stream:
         stream = super().decode_hop(frame)
         empty = np.zeros(self.sizes[stream.stream_id], dtype=np.float32)
         whole = replace(stream, model=empty, rate=empty if self.rates else None)
@@ -289,6 +289,7 @@ def refused_at_once(company: Company, seed: int) -> Iterator[tuple[Case, str]]:
 def strike(company: Company, count: int) -> None:
     """Attack node 2 so many times in the name of node 1, which never comes; then see all end."""
     company.add_all(but=(1,))
+    company.expect_absent(1)
     hello = LinkHello(
         session=company.session,
         node=NodeId(1),
@@ -313,26 +314,26 @@ def strike(company: Company, count: int) -> None:
     assert eventually(lambda: overlay_threads() == []), overlay_threads()
 
 
-def test_a_live_node_refuses_each_attack_with_its_reason_and_goes_on(tmp_path: Path) -> None:
-    strike(Company(count=4, insecure=True, sockets=tmp_path, join_seconds=0.5), 100)
+def test_a_live_node_refuses_each_attack_with_its_reason_and_goes_on(folder: Path) -> None:
+    strike(Company(count=4, insecure=True, sockets=folder), 100)
 
 
 @pytest.mark.exhaustive
-def test_a_live_node_refuses_thousands_of_attacks_and_goes_on(tmp_path: Path) -> None:
+def test_a_live_node_refuses_thousands_of_attacks_and_goes_on(folder: Path) -> None:
     company = Company(
         count=4,
         insecure=True,
-        sockets=tmp_path,
-        join_seconds=0.5,
+        sockets=folder,
         session_seconds=MOST_SECONDS,
         most_seconds=MOST_SECONDS,
     )
     strike(company, 5_000)
 
 
-def test_a_frame_larger_than_any_may_be_costs_the_link_and_no_memory(tmp_path: Path) -> None:
-    company = Company(count=4, insecure=True, sockets=tmp_path, join_seconds=0.5)
+def test_a_frame_larger_than_any_may_be_costs_the_link_and_no_memory(folder: Path) -> None:
+    company = Company(count=4, insecure=True, sockets=folder)
     company.add_all(but=(1,))
+    company.expect_absent(1)
     codes: list[grpc.StatusCode] = []
 
     def attack(number: int) -> None:

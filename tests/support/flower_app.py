@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import socket
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -24,6 +22,7 @@ from flwr_digest.clients import attach, digest_mod
 from flwr_digest.core.ids import StreamId
 from tests.support.digest_messages import context_of
 from tests.support.flower_grid import LocalGrid
+from tests.support.places import socket_folder as socket_folder
 
 FIRST_STREAM = StreamId(0)  # with one shard and one region the only one
 STEPS = 12
@@ -109,13 +108,6 @@ def _loaded(message: Message) -> Net:
     model = Net()
     model.load_state_dict(message.content.array_records["arrays"].to_torch_state_dict())
     return model
-
-
-@contextmanager
-def socket_folder() -> Iterator[Path]:
-    """A folder with a short name: a unix socket's path has at most 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="dig") as name:
-        yield Path(name)
 
 
 def free_ports(count: int) -> list[int]:

@@ -11,8 +11,9 @@ import grpc
 
 from flwr_digest.overlay.bundle import unbundled
 from flwr_digest.overlay.channel import METHOD, SERVICE
+from tests.support.overlay_session import LONGEST_SECONDS
 
-CALL_SECONDS = 10.0  # a call that lasts longer hangs
+CALL_SECONDS = 2 * LONGEST_SECONDS  # a call that lasts longer hangs
 
 Behavior = Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]
 
@@ -23,7 +24,7 @@ def call(address: str, frames: Iterator[bytes]) -> list[bytes]:
         method: grpc.StreamStreamMultiCallable[bytes, bytes]
         method = channel.stream_stream(f"/{SERVICE}/{METHOD}")
         messages = method(frames, timeout=CALL_SECONDS, wait_for_ready=True)
-        return [frame for message in messages for frame in unbundled(message)]
+        return [bytes(frame) for message in messages for frame in unbundled(message)]
 
 
 @contextmanager

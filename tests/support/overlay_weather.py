@@ -65,7 +65,8 @@ class Passage:
 
     def __init__(self, address: str, target: str, weather: Weather) -> None:
         self.address = address
-        self.up, self.mute = True, False
+        self.up, self._mute, self._swallowed = True, False, False
+        self._changed = Condition()
         self._target, self._weather = target, weather
         self._calls: set[grpc.Call] = set()
         self._serving = serving(address, self._call)
@@ -79,7 +80,16 @@ class Passage:
 
     def heal(self) -> None:
         """Let calls and messages through again."""
-        self.up, self.mute = True, False
+        self.up, self._mute = True, False
+
+    def mute(self) -> None:
+        """Swallow all messages from now on."""
+        self._mute, self._swallowed = True, False
+
+    def has_swallowed(self, seconds: float) -> bool:
+        """Wait until a link that swallows all has swallowed a hop; return whether it has."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._swallowed or not self._mute, seconds)
 
     def close(self) -> None:
         """End all calls and listen no more."""
@@ -104,10 +114,18 @@ class Passage:
 
     def _passed_on(self, frames: Iterator[bytes]) -> Iterator[bytes]:
         with suppress(grpc.RpcError):
-            for message in whole_messages(each for one in frames for each in unbundled(one)):
-                copies = 0 if self.mute else self._weather.copies(Kind(message[0][0]))
-                for _ in range(copies):
+            for message in whole_messages(bytes(each) for one in frames for each in unbundled(one)):
+                for _ in range(self._copies(Kind(message[0][0]))):
                     yield from message
+
+    def _copies(self, kind: Kind) -> int:
+        if not self._mute:
+            return self._weather.copies(kind)
+        if kind is Kind.HOP:
+            with self._changed:
+                self._swallowed = True
+                self._changed.notify_all()
+        return 0
 
 
 def _end(call: grpc.Call) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -21,6 +22,7 @@ from flwr_digest.clients.returned import returned_by
 from flwr_digest.clients.store import NodeStore
 from flwr_digest.core.plan import Hello, Phase
 from flwr_digest.errors import ConfigError, DigestError, DivergedError
+from flwr_digest.learning.calls import CallHandoff
 from tests.support.digest_messages import context_of, digest_message, plan_for_one
 from tests.support.flower_app import (
     FIRST_STREAM,
@@ -156,17 +158,6 @@ def test_drift_correction_is_refused_before_the_session(context: Context) -> Non
     assert memory().states == {} or steps() == 0
 
 
-def test_without_torch_drift_correction_is_refused_before_any_training(context: Context) -> None:
-    def never(message: Message, context: Context) -> Message:
-        raise AssertionError("called")
-
-    with (
-        patch("flwr_digest.clients.participation.find_spec", return_value=None),
-        pytest.raises(ConfigError, match=r"needs attach\(model, optimizer\)"),
-    ):
-        train(context, never, drift_correction=True)
-
-
 def test_a_handler_that_raises_keeps_what_it_has_trained(context: Context) -> None:
     def handler(message: Message, context: Context) -> Message:
         if message.content.array_records["arrays"]["2"].numpy() == 2:
@@ -233,14 +224,26 @@ def test_attaching_only_later_is_refused(context: Context) -> None:
 
 
 def test_a_dead_overlay_ends_the_calls(context: Context) -> None:
+    dead, calls = Event(), []
+
     def handler(message: Message, context: Context) -> Message:
+        calls.append(1)
+        if len(calls) == 2:  # the session begins after the first
+            assert dead.wait(20.0)
         return fedavg_handler(message, context)
 
+    def fail(handoff: CallHandoff, error: BaseException) -> None:
+        alive(handoff, error)
+        dead.set()
+
+    alive = CallHandoff.fail
     with (
-        patch("flwr_digest.overlay.driver.Driver._check_finite", side_effect=ZeroDivisionError),
+        patch("flwr_digest.overlay.driver.Driver.run", side_effect=ZeroDivisionError),
+        patch.object(CallHandoff, "fail", fail),
         pytest.raises(DigestError, match="the overlay failed"),
     ):
-        train(context, handler, calls=10_000)
+        train(context, handler, calls=10)
+    assert len(calls) <= 2
 
 
 def test_a_call_costs_one_set_of_arrays_each_way(context: Context) -> None:

@@ -26,6 +26,7 @@ HELLO = Hello(
     generation=4,
     life=2**40,
     slots=2,
+    examples=360,
 )
 ONE = NodeId(1)
 PLAN = Plan(
@@ -40,6 +41,7 @@ PLAN = Plan(
     life=2**40,
     calls=3,
     steps_per_call=20,
+    steps=500,
     seed=3,
     generation=4,
     session_seconds=120.0,
@@ -65,6 +67,7 @@ hellos = st.builds(
     generation=counts,
     life=st.integers(0, 2**63),
     slots=counts,
+    examples=st.none() | counts,
 )
 plans = st.builds(
     Plan,
@@ -77,6 +80,7 @@ plans = st.builds(
     drift_correction=st.booleans(),
     walk=st.sampled_from(Walk),
     life=st.integers(0, 2**63),
+    steps=st.none() | st.integers(1, 2**31),
     seed=st.integers(),
     generation=counts,
     session_seconds=st.floats(min_value=0, exclude_min=True, allow_infinity=False),

@@ -19,7 +19,7 @@ from flwr_digest.learning.hooks import StepHooks
 
 SHARD = ShardId(0)
 Make = Callable[[nn.Module], torch.optim.Optimizer]
-SGDS: dict[str, Make] = {
+CORRECTED: dict[str, Make] = {
     "plain": lambda model: torch.optim.SGD(model.parameters(), lr=0.1),
     "momentum": lambda model: torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
     "nesterov": lambda model: torch.optim.SGD(
@@ -27,6 +27,17 @@ SGDS: dict[str, Make] = {
     ),
     "weight decay": lambda model: torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.1),
     "fused": lambda model: torch.optim.SGD(model.parameters(), lr=0.1, fused=True),
+    "maximize": lambda model: torch.optim.SGD(model.parameters(), lr=0.1, maximize=True),
+    "groups": lambda model: torch.optim.SGD(
+        [
+            {"params": [p for p in model.parameters() if p.ndim == 2], "lr": 0.1},
+            {"params": [p for p in model.parameters() if p.ndim == 1], "lr": 0.01},
+        ]
+    ),
+    "adam": lambda model: torch.optim.Adam(model.parameters(), lr=0.01),
+    "adamw": lambda model: torch.optim.AdamW(model.parameters(), lr=0.01),
+    "rmsprop": lambda model: torch.optim.RMSprop(model.parameters(), lr=0.01),
+    "adagrad": lambda model: torch.optim.Adagrad(model.parameters(), lr=0.01),
 }
 
 
@@ -74,7 +85,7 @@ def test_gradients_are_summed_as_they_were_before_the_correction() -> None:
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     flat, handoff, _ = hooked(model, optimizer)
-    handoff.rebase(SHARD, flat.vector.numpy(), np.ones(flat.layout.size, dtype=np.float32))
+    handoff.rebase(SHARD, flat.vector.numpy().copy(), np.ones(flat.layout.size, dtype=np.float32))
     expected = np.zeros(flat.layout.size, dtype=np.float32)
     for number in range(3):
         optimizer.zero_grad()
@@ -100,17 +111,17 @@ def test_statistics_of_batches_have_no_gradient() -> None:
         assert np.any(gradients[place]) == ("running" not in entry.name), entry.name
 
 
-@pytest.mark.parametrize("name", SGDS)
+@pytest.mark.parametrize("name", CORRECTED)
 def test_training_is_what_it_would_be_with_the_correction_in_each_gradient(name: str) -> None:
     shared, plain = small(), small()
-    optimizer, reference = SGDS[name](shared), SGDS[name](plain)
+    optimizer, reference = CORRECTED[name](shared), CORRECTED[name](plain)
     flat, handoff, _ = hooked(shared, optimizer, shards=3)
     other = FlatModel(plain)
     correction = np.linspace(-1, 1, flat.layout.size, dtype=np.float32)
     ends = np.linspace(0, flat.layout.size, 4).astype(int)
     for shard in range(3):
         place = slice(ends[shard], ends[shard + 1])
-        handoff.rebase(ShardId(shard), flat.vector.numpy()[place], correction[place])
+        handoff.rebase(ShardId(shard), flat.vector.numpy()[place].copy(), correction[place])
     handoff.settle()
     for number in range(5):
         for model, steps in ((shared, optimizer), (plain, reference)):
@@ -229,18 +240,13 @@ def refused(act: Callable[[], object]) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop])
-def test_optimizers_that_rescale_gradients_are_refused(
-    kind: type[torch.optim.Optimizer],
-) -> None:
+@pytest.mark.parametrize("kind", [torch.optim.Adadelta, torch.optim.Rprop, torch.optim.LBFGS])
+def test_optimizers_that_were_not_measured_are_refused(kind: type[torch.optim.Optimizer]) -> None:
     model = small()
-    optimizer = kind(model.parameters(), lr=0.1)  # type: ignore[call-arg]
+    optimizer = kind(model.parameters())  # type: ignore[call-arg]
     told = refused(lambda: hooked(model, optimizer))
-    assert told.startswith(
-        f"drift correction needs torch.optim.SGD, with or without momentum, and this is "
-        f"{kind.__name__}: optimizers that rescale gradients"
-    )
-    assert told.endswith("use SGD, or drift_correction=False")
+    assert "was measured with SGD, Adam, AdamW, RMSprop, Adagrad" in told
+    assert told.endswith(f"this is {kind.__name__}: use one of these, or drift_correction=False")
 
 
 def test_a_closure_is_refused_and_the_overlay_is_not_held_up() -> None:
@@ -259,6 +265,21 @@ def test_a_fused_optimizer_under_a_grad_scaler_is_refused() -> None:
     scaler = torch.amp.GradScaler("cpu")
     scaler.scale(model(torch.ones(4, 3)).mean()).backward()
     assert "make it with fused=False" in refused(lambda: scaler.step(optimizer))
+
+
+def test_a_second_optimizer_of_the_model_is_refused_and_one_of_another_model_is_not() -> None:
+    model, other = small(), small()
+    one = torch.optim.SGD(model[0].parameters(), lr=0.1)
+    two = torch.optim.SGD(model[2].parameters(), lr=0.1)
+    foreign = torch.optim.SGD(other.parameters(), lr=0.1)
+    _, _, hooks = hooked(model, one)
+    backward(model, 0)
+    backward(other, 0)
+    one.step()
+    foreign.step()
+    assert "use one with several parameter groups" in refused(two.step)
+    hooks.remove()
+    two.step()
 
 
 def test_sparse_gradients_are_refused() -> None:

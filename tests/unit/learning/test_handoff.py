@@ -155,13 +155,17 @@ def test_what_rounding_kept_back_is_given_with_the_next_steps() -> None:
     assert (first.displacement.tolist(), second.displacement.tolist()) == ([-1e8], [1.0])
 
 
-def test_the_posted_model_is_not_changed() -> None:
+@pytest.mark.parametrize("writeable", [False, True])
+def test_the_posted_model_is_not_changed(writeable: bool) -> None:
     handoff, vector = bound(0.0)
-    model = vec(5.0)
-    model.setflags(write=False)  # others keep it
+    step(handoff, vector, 1.0)
+    model = vec(5.0)  # others keep it
+    model.setflags(write=writeable)
     handoff.rebase(SHARD, model, None)
+    handoff.take(SHARD)
     step(handoff, vector, 1.0)
     step(handoff, vector, 1.0)
+    assert vector.tolist() == [8.0]
     assert model.tolist() == [5.0]
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flwr_digest.errors import RemoteProtocolError
-from flwr_digest.overlay.bundle import MOST_BUNDLE_BYTES, bundled, unbundled
-from flwr_digest.overlay.fields import Kind
+from flwr_digest.overlay.bundle import FULL_BUNDLE_BYTES, MOST_BUNDLE_BYTES, bundled, unbundled
+from flwr_digest.overlay.fields import Frame, Kind
 
 BUNDLE = bytes([Kind.BUNDLE])
 frames = st.binary(min_size=1, max_size=40).filter(lambda frame: frame[:1] != BUNDLE)
@@ -23,7 +23,7 @@ def refused(message: bytes) -> str:
     return str(caught.value)
 
 
-def part(frame: bytes) -> bytes:
+def part(frame: Frame) -> bytes:
     return struct.pack("<I", len(frame)) + frame
 
 
@@ -66,8 +66,8 @@ def test_none_waits_for_a_frame_that_is_not_there_yet() -> None:
     assert next(parcels).message == b"two"
 
 
-def test_a_large_frame_goes_at_once_and_by_itself() -> None:
-    large, asked = bytes(MOST_BUNDLE_BYTES), list[str]()
+def test_a_large_frame_goes_with_the_small_ones_before_it_and_at_once() -> None:
+    large, asked = bytes(FULL_BUNDLE_BYTES), list[str]()
 
     def source() -> Iterator[bytes | None]:
         yield b"small"
@@ -77,22 +77,32 @@ def test_a_large_frame_goes_at_once_and_by_itself() -> None:
 
     parcels = bundled(source())
 
-    assert next(parcels).message == b"small"
-    assert next(parcels).message is large
+    assert next(parcels).message == BUNDLE + part(b"small") + part(large)
     assert asked == []
     assert next(parcels).message == b"next"
 
 
 def test_bundles_stay_within_their_limit() -> None:
-    parcels = list(bundled([bytes(10_000)] * 50))
+    largest = bytes(MOST_BUNDLE_BYTES - 100)
 
-    assert len(parcels) > 1
+    parcels = list(bundled([*[bytes(10_000)] * 50, largest]))
+
+    assert len(parcels) > 2
     assert max(len(parcel.message) for parcel in parcels) <= MOST_BUNDLE_BYTES
+    assert parcels[-1].message is largest
+
+
+def test_what_is_unbundled_is_no_copy() -> None:
+    (parcel,) = bundled([b"one", b"three"])
+
+    assert all(
+        isinstance(f, memoryview) and f.obj is parcel.message for f in unbundled(parcel.message)
+    )
 
 
 def test_bundles_that_break_the_rules_are_refused() -> None:
     assert refused(BUNDLE) == f"a bundle of 1 bytes: 2 to {MOST_BUNDLE_BYTES} are possible"
-    assert refused(BUNDLE + bytes(MOST_BUNDLE_BYTES)).startswith("a bundle of 131073 bytes")
+    assert refused(BUNDLE + bytes(MOST_BUNDLE_BYTES)).startswith("a bundle of 4194305 bytes")
     assert refused(BUNDLE + b"\x01\x00\x00") == "a bundle that ends within a length"
     assert refused(BUNDLE + part(b"abc")[:-1]) == "a bundle that ends within a frame"
     assert refused(BUNDLE + b"\xff\xff\xff\xff??") == "a bundle that ends within a frame"

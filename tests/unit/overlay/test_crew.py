@@ -9,7 +9,7 @@ import pytest
 
 from flwr_digest.overlay.crew import Crew
 
-SECONDS = 5.0
+SECONDS = 60.0  # past that something hangs
 
 
 def test_jobs_run_in_named_threads_of_their_own() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.plan import Peer
-from flwr_digest.launch.ports import LOOPBACK, free_ports
+from flwr_digest.launch.ports import LOOPBACK
 from flwr_digest.overlay import diagnose as module
 from flwr_digest.overlay.channel import Security, server_options
 from flwr_digest.overlay.diagnose import diagnose
@@ -26,6 +26,12 @@ ME, NODE = NodeId(1), NodeId(2)
 @pytest.fixture(scope="module")
 def identity() -> Identity:
     return new_identity(NODE)
+
+
+@pytest.fixture(autouse=True)
+def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no busy machine look like a peer that hangs."""
+    monkeypatch.setattr(module, "LOOK_SECONDS", 60.0)
 
 
 def look(address: str, identity: Identity | None = None) -> str:
@@ -76,11 +82,12 @@ def _close_all(server: socket.socket) -> None:
         connection.close()
 
 
-def test_nothing_listens(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+def test_nothing_listens(folder: Path) -> None:
     expected = "nothing listens there (not started, or another address?)"
-    assert look(f"{LOOPBACK}:{port}") == expected
-    assert look(f"unix:{tmp_path}/none.sock") == expected
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, 0))  # but does not listen
+        assert look(f"{LOOPBACK}:{taken.getsockname()[1]}") == expected
+    assert look(f"unix:{folder}/none.sock") == expected
 
 
 def test_a_name_that_does_not_resolve() -> None:
@@ -95,9 +102,9 @@ def test_no_answer_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert look(f"{LOOPBACK}:7100") == "no answer (wrong address, or a firewall?)"
 
 
-def test_another_error_of_the_system_is_told_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    assert look(f"unix:{tmp_path}/file/node.sock") == "Not a directory"
+def test_another_error_of_the_system_is_told_as_it_is(folder: Path) -> None:
+    (folder / "file").touch()
+    assert look(f"unix:{folder}/file/node.sock") == "Not a directory"
 
 
 @pytest.mark.parametrize("secure", [False, True])
@@ -110,12 +117,12 @@ def test_it_accepts_but_is_silent(
     assert found == "it accepts connections but does not answer"
 
 
-def test_a_silent_unix_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_unix_socket(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.1)
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(f"{tmp_path}/node.sock")
+        server.bind(f"{folder}/node.sock")
         server.listen()
-        assert look(f"unix:{tmp_path}/node.sock") == "it accepts connections but does not answer"
+        assert look(f"unix:{folder}/node.sock") == "it accepts connections but does not answer"
 
 
 @pytest.mark.parametrize("secure", [False, True])
@@ -168,10 +175,10 @@ def test_another_certificate(identity: Identity) -> None:
             )
 
 
-def test_a_server_that_is_fine(identity: Identity, tmp_path: Path) -> None:
+def test_a_server_that_is_fine(identity: Identity, folder: Path) -> None:
     with grpc_server(identity) as address:
         assert look(address, identity) == ""
     with grpc_server(None) as address:
         assert look(address) == ""
-    with grpc_server(identity, f"unix:{tmp_path}/node.sock") as address:
+    with grpc_server(identity, f"unix:{folder}/node.sock") as address:
         assert look(address, identity) == ""

@@ -16,8 +16,9 @@ from flwr_digest.core.state import first_state, for_new_session
 from flwr_digest.core.stream import Stream, Tour
 from flwr_digest.core.trainer import Taken
 from flwr_digest.core.vector import Vector
-from flwr_digest.overlay.driver import Delivered, Driver, Finished, Item, Linked, Stop, Unlinked
+from flwr_digest.overlay.driver import Driver
 from flwr_digest.overlay.frames import Codec
+from flwr_digest.overlay.items import Delivered, Finished, Item, Linked, Stop, Unlinked
 from flwr_digest.overlay.link import Link
 from flwr_digest.overlay.traffic import Traffic
 from tests.support.overlay_session import captured_log
@@ -230,7 +231,7 @@ def test_a_correction_that_settles_stays_on() -> None:
 
     assert len(trainer.corrections) == 60
     assert "uncorrect" not in trainer.lines
-    assert not driver.guard.tripped
+    assert not driver.uncorrected
     assert log == []
 
 
@@ -245,6 +246,6 @@ def test_a_correction_that_grows_is_switched_off_and_that_is_said_once() -> None
     assert trainer.lines[:off].count("rebase 0") == renewed
     assert trainer.lines[off:].count("rebase 0") == 70 - renewed
     assert trainer.lines.count("uncorrect") == 1
-    assert driver.guard.tripped
+    assert driver.uncorrected
     assert len(log) == 1
     assert log[0].startswith("node 1: drift correction is off for the rest of the session")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order, StreamId, link
 from flwr_digest.core.messages import Close, Hop, Inquiry, Message, Receipt
+from flwr_digest.core.plan import PROTOCOL_VERSION
 from flwr_digest.core.stream import Stream, Tour, Visit
 from flwr_digest.errors import RemoteProtocolError
 from flwr_digest.overlay.assembler import Assembler
@@ -126,13 +127,16 @@ def test_node_ids_of_64_bits_and_no_fence_come_back() -> None:
 
 
 def test_a_large_model_travels_in_chunks() -> None:
-    size = CHUNK_BYTES // 4 + 1
+    size = 3 * CHUNK_BYTES // 4 - 1
     codec = Codec(frozenset(MEMBERS), {StreamId(0): size})
 
     frames = list(codec.encode(Hop(stream=stream(model=size))))
 
     assert [frame[0] for frame in frames] == [Kind.HOP, Kind.CHUNK, Kind.CHUNK]
-    assert [len(frame) for frame in frames[1:]] == [CHUNK_BYTES + 1, 5]
+    assert [len(frame) - 1 for frame in frames[1:]] == [
+        3 * CHUNK_BYTES // 2,
+        3 * CHUNK_BYTES // 2 - 4,
+    ]
 
 
 def test_what_cannot_be_encoded_fails_at_once_and_not_when_it_is_sent() -> None:
@@ -313,10 +317,11 @@ def test_a_first_frame_that_is_no_hello_is_refused(frame: bytes) -> None:
 
 def test_another_version_is_refused_whatever_else_it_says() -> None:
     expected = (
-        "it speaks protocol version 4, this node 3: install the same flwr-digest on all nodes"
+        f"it speaks protocol version 99, this node {PROTOCOL_VERSION}: "
+        "install the same flwr-digest on all nodes"
     )
-    assert hello_refusal(hello_with(version=4)) == expected
-    assert hello_refusal(b'\x01{"version": 4, "new": "fields"}') == expected
+    assert hello_refusal(hello_with(version=99)) == expected
+    assert hello_refusal(b'\x01{"version": 99, "new": "fields"}') == expected
 
 
 @pytest.mark.parametrize(
@@ -327,7 +332,7 @@ def test_another_version_is_refused_whatever_else_it_says() -> None:
         b"\x01[]",
         b"\x01null",
         b"\x01{}",
-        b'\x01{"version": 3}',
+        b'\x01{"version": %d}' % PROTOCOL_VERSION,
         b"\x01" + b"[" * 4000,
         hello_with(node="seven"),
         hello_with(node=None),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import count
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 
 from flwr_digest.core.ids import Fence, NodeId, StreamId
 from flwr_digest.core.messages import Hop, Inquiry, Message, Receipt
 from flwr_digest.core.stream import Stream
+from flwr_digest.overlay import assembler
+from flwr_digest.overlay import link as link_module
 from flwr_digest.overlay.bundle import unbundled
 from flwr_digest.overlay.frames import CHUNK_BYTES, Codec
 from flwr_digest.overlay.hello import GOODBYE
@@ -57,6 +63,15 @@ def test_a_small_model_goes_with_its_header_in_one_message() -> None:
     assert ending == "it closed the connection"
 
 
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each look at the clock take a second."""
+    clock = SimpleNamespace(monotonic=map(float, count()).__next__)
+    for module in (link_module, assembler):
+        monkeypatch.setattr(module, "time", clock)
+
+
+@pytest.mark.usefixtures("ticking")
 def test_both_ends_count_the_same() -> None:
     near, far = link(secure=True), link(secure=True)
     near.send(hop())
@@ -69,7 +84,7 @@ def test_both_ends_count_the_same() -> None:
     assert out.wire_bytes_sent == into.wire_bytes_received
     assert out.wire_bytes_sent > out.payload_bytes_sent + out.control_bytes_sent
     assert out.frames_sent == into.frames_received == 2 + 1 + 4
-    assert into.longest_transfer_seconds > 0
+    assert into.longest_transfer_seconds == 1.0
 
 
 def test_a_hop_is_not_queued_twice_while_it_waits() -> None:
@@ -96,6 +111,19 @@ def test_a_hop_that_has_left_is_sent_again() -> None:
     assert near.traffic.hops_resent == 1
 
 
+def test_a_large_hop_has_left_with_its_last_chunk() -> None:
+    near = link()
+    messages = near.outgoing()
+    near.send(hop(1, LARGE))
+    first = [next(messages) for _ in range(4)]
+
+    near.send(hop(1, LARGE))  # as if the receipt had come before gRPC asks for more
+    near.end()
+
+    assert list(messages) == first
+
+
+@pytest.mark.usefixtures("ticking")
 def test_a_receipt_ends_the_round_trip() -> None:
     near = link()
     near.send(hop(1))
@@ -103,7 +131,7 @@ def test_a_receipt_ends_the_round_trip() -> None:
 
     heard(near, [frame])
 
-    assert 0 < near.traffic.round_trip_seconds == near.traffic.longest_round_trip_seconds
+    assert near.traffic.round_trip_seconds == near.traffic.longest_round_trip_seconds == 1.0
 
 
 def test_the_last_word_is_heard_in_a_bundle_too() -> None:

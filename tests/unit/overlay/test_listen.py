@@ -9,7 +9,7 @@ import pytest
 
 from flwr_digest.core.address import NOWHERE
 from flwr_digest.errors import ConfigError
-from flwr_digest.launch.ports import LOOPBACK, free_ports
+from flwr_digest.launch.ports import LOOPBACK
 from flwr_digest.overlay.listen import check_free
 
 
@@ -26,9 +26,12 @@ def test_a_node_that_only_dials_needs_nothing() -> None:
 
 @pytest.mark.parametrize("host", [LOOPBACK, "localhost", "0.0.0.0"])
 def test_a_free_port_passes_and_stays_free(host: str) -> None:
-    (port,) = free_ports(1)
-    check_free(f"{host}:{port}")
-    check_free(f"{host}:{port}")
+    with socket.socket() as taken:  # by nobody who listens; else anyone might take it meanwhile
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((LOOPBACK, 0))
+        port = taken.getsockname()[1]
+        check_free(f"{host}:{port}")
+        check_free(f"{host}:{port}")
 
 
 def test_a_port_in_use_is_refused() -> None:
@@ -46,22 +49,22 @@ def test_a_name_that_does_not_resolve_is_refused() -> None:
     assert refusal("nowhere.invalid:7100").startswith("cannot listen at nowhere.invalid:7100: ")
 
 
-def test_a_unix_socket_needs_its_folder(tmp_path: Path) -> None:
-    check_free(f"unix:{tmp_path}/node.sock")
-    missing = f"unix:{tmp_path}/missing/node.sock"
-    assert refusal(missing) == f"cannot listen at {missing}: there is no folder {tmp_path}/missing"
+def test_a_unix_socket_needs_its_folder(folder: Path) -> None:
+    check_free(f"unix:{folder}/node.sock")
+    missing = f"unix:{folder}/missing/node.sock"
+    assert refusal(missing) == f"cannot listen at {missing}: there is no folder {folder}/missing"
 
 
-def test_a_unix_socket_in_use_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "node.sock"
+def test_a_unix_socket_in_use_is_refused(folder: Path) -> None:
+    path = folder / "node.sock"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()
         assert refusal(f"unix:{path}") == f"cannot listen at unix:{path}: Address already in use"
 
 
-def test_a_unix_socket_left_by_a_dead_process_is_free(tmp_path: Path) -> None:
-    path = tmp_path / "node.sock"
+def test_a_unix_socket_left_by_a_dead_process_is_free(folder: Path) -> None:
+    path = folder / "node.sock"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()

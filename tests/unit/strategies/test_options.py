@@ -29,6 +29,7 @@ def test_the_defaults_are_allowed() -> None:
     assert options.drift_correction is False
     assert options.session_seconds is None
     assert options.insecure is False
+    assert (options.weighting, options.steps_per_round) == ("uniform", None)
 
 
 @pytest.mark.parametrize("name", sorted(TOPOLOGIES))
@@ -95,5 +96,33 @@ def test_what_fedavg_takes_is_taken() -> None:
 
 
 def test_what_nobody_takes_is_refused() -> None:
-    with pytest.raises(TypeError, match="topologie"):
-        Digest(topologie="ring")
+    assert refusal(topologie="ring") == (
+        "Digest has no option 'topologie'; did you mean 'topology'?"
+    )
+    line = refusal(min_fit_nodes=3)
+    assert line.startswith("Digest has no option 'min_fit_nodes'")
+    assert "did you mean 'min_" in line
+
+
+def test_fedavgs_options_may_come_by_position() -> None:
+    strategy = Digest(0.5, min_train_nodes=3, weighted_by_key="mine", shards=2)
+    assert (strategy.fraction_train, strategy.min_train_nodes) == (0.5, 3)
+    assert strategy.weighted_by_key == "mine"
+
+
+def test_an_unknown_weighting_suggests_the_nearest() -> None:
+    line = refusal(weighting="example")
+    assert line == (
+        "weighting='example': it must be one of uniform, examples; did you mean 'examples'?"
+    )
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.0, "4", True])
+def test_steps_of_a_round_are_whole_and_above_zero(value: object) -> None:
+    assert refusal(steps_per_round=value).startswith(f"steps_per_round={value!r}: it must be ")
+
+
+def test_a_time_is_a_number() -> None:
+    for wrong in ("60", True, [60]):
+        line = refusal(session_seconds=wrong)
+        assert line == f"session_seconds={wrong!r}: it must be a number above 0"

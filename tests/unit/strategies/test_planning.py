@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,6 +66,20 @@ def test_all_plans_tell_the_same_story(topology: str) -> None:
     for node, near in first.topology.items():
         assert node not in near
         assert all(node in first.topology[peer] for peer in near)
+
+
+def test_weights_are_the_nodes_shares_of_all_examples() -> None:
+    counts = dict(zip(NODES, (1, 1, 3, 5, 10**9), strict=True))
+    given = {node: replace(hello(node), examples=counts[node]) for node in NODES}
+    made = plans(given, options(weighting="examples", steps_per_round=70))
+    total = sum(counts.values())
+    assert {node: plan.weight for node, plan in made.items()} == {
+        node: count / total for node, count in counts.items()
+    }
+    assert math.fsum(plan.weight for plan in made.values()) == pytest.approx(1.0, abs=1e-15)
+    assert {plan.steps for plan in made.values()} == {70}
+    for node, plan in made.items():
+        assert plan.node_config(node).weight == plan.weight  # the core allows it
 
 
 def test_a_plan_names_the_neighbors_and_nobody_else() -> None:
