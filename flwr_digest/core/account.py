@@ -36,6 +36,9 @@ LEAST_HISTORY = 16
 class Applied:
     """What a node had given a stream in total at one visit.
 
+    `inflow` is the account's of then, less what rounding left out of a rate: the copy has not got
+    that, so the next visit brings it.
+
     `previous` is the number of the visit before in the history of the copy that came then. Copies
     that were re-issued have different histories, and hops tell early from late only within one.
     """
@@ -144,16 +147,16 @@ def settle(account: Account, stream: Stream, node: NodeId, members: Iterable[Nod
     last = stream.last_visit(node)
     known = _what_it_holds(account, last)
     news = known is None or known.entries != account.entries
-    cargo = stream.cargo
-    if known is not None and news:
-        cargo = cargo + (account.inflow - known.inflow)
+    cargo, given = stream.cargo, account.inflow
+    if known is not None:
+        cargo, given = _taken_in(account, cargo, known) if news else (cargo, known.inflow)
     hop, number = stream.hop + 1, max(account.latest, last.number) + 1
     entry = Applied(
         fence=stream.fence,
         hop=hop,
         steps=account.steps,
         entries=account.entries,
-        inflow=account.inflow,
+        inflow=given,
         previous=last.number if last.life == account.life else 0,
     )
     visit = Visit(life=account.life, number=number, hop=hop, steps=account.steps)
@@ -179,7 +182,7 @@ def settle(account: Account, stream: Stream, node: NodeId, members: Iterable[Nod
 
 def deposit(account: Account, stream: Stream) -> tuple[Account, Cargo | None]:
     """Note what a stream knows, after its visit; return how far that has changed, if known."""
-    now = stream.cargo - account.inflow
+    now = stream.cargo - account.applied[account.latest].inflow
     change = None if account.deposit is None else now - account.deposit
     return replace(account, deposit=now), change
 
@@ -194,6 +197,15 @@ def _what_it_holds(account: Account, last: Visit) -> Applied | None:
     if known is None or (known.hop, known.steps) != (last.hop, last.steps):
         return None  # pruned, or of a state that was put back
     return known
+
+
+def _taken_in(account: Account, cargo: Cargo, known: Applied) -> tuple[Cargo, Cargo]:
+    """Return a copy's cargo with what it does not hold yet, and all that it then has got."""
+    whole = cargo + (account.inflow - known.inflow)
+    cargo, given = whole.rounded(), account.inflow
+    if whole.rate is not None and cargo.rate is not None and given.rate is not None:
+        given = replace(given, rate=given.rate - (whole.rate - cargo.rate))
+    return cargo, given
 
 
 def _given_up(account: Account, last: Visit) -> int:

@@ -7,8 +7,9 @@ et al., arXiv 1910.06378, option II).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from flwr_digest.core.rounding import rounded
 from flwr_digest.core.vector import Vector
 
 
@@ -22,7 +23,7 @@ class Cargo:
         Model, or a displacement of it, shape ``[d]``.
     rate : Vector or None
         Weighted sum of gradient rates (mean gradients per local step), shape ``[d]``; None without
-        drift correction.
+        drift correction. A stream's are rounded.
     """
 
     model: Vector
@@ -41,6 +42,10 @@ class Cargo:
         if self.rate is not None and other.rate is not None:
             rate = self.rate - other.rate
         return Cargo(model=self.model - other.model, rate=rate)
+
+    def rounded(self) -> Cargo:
+        """Return what can travel of it: the model as it is, rates rounded."""
+        return self if self.rate is None else replace(self, rate=rounded(self.rate))
 
     def empty(self) -> Cargo:
         """Return a cargo of the same shape that adds nothing."""

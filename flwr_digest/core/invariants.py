@@ -13,6 +13,7 @@ import numpy as np
 from flwr_digest.core.account import most_history
 from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.core.node import Node
+from flwr_digest.core.rounding import rounded
 from flwr_digest.core.station import Station
 from flwr_digest.core.stream import Stream
 from flwr_digest.core.vector import Vector
@@ -26,19 +27,22 @@ class UnitWork:
     Parameters
     ----------
     size : int
-        Coordinates of the model: as many lives as there may be.
+        Coordinates of the model: `apart` times as many as there may be lives.
     weight : float
         The nodes' weight.
+    apart : int
+        How far apart the lives' coordinates are: 1, or more where other things on the same
+        coordinates must not touch each other.
     """
 
-    def __init__(self, size: int, weight: float) -> None:
-        self.size, self.weight = size, weight
+    def __init__(self, size: int, weight: float, apart: int = 1) -> None:
+        self.size, self.weight, self.apart = size, weight, apart
         self.made: dict[tuple[NodeId, int], int] = {}
         self._axes: dict[tuple[NodeId, int], int] = {}
 
     def begin(self, node: NodeId, life: int) -> None:
         """Give a life of a node its coordinate."""
-        self._axes[node, life] = len(self._axes)
+        self._axes[node, life] = self.apart * len(self._axes)
         self.made[node, life] = 0
 
     def step(self, node: NodeId, life: int) -> Vector:
@@ -71,6 +75,8 @@ class UnitWork:
         AssertionError
             A step is contained twice, in part, or is missing though nobody gave it up.
         """
+        if stream.rate is not None:
+            assert np.array_equal(rounded(stream.rate), stream.rate), "a rate that cannot travel"
         for (node, life), made in self.made.items():
             contained, visit = self.contained(stream, node, life), stream.last_visit(node)
             told = visit.steps if visit.life == life else made

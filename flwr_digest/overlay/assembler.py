@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flwr_digest.core.messages import Hop, Message
+from flwr_digest.core.rounding import join
 from flwr_digest.core.stream import Stream
 from flwr_digest.errors import RemoteProtocolError
 from flwr_digest.overlay.fields import Frame, Kind, kind_of
@@ -24,12 +25,13 @@ takes a quarter of the model more memory."""
 class _Arriving:
     """A stream on its way in; the payload is its model, then its rates.
 
-    `raw` are the bytes of `payload`. Of these `filled` have come; `checked` values are finite.
+    `raw` is room for the payload, `model` the part that is the model. Of the payload `filled` bytes
+    have come; of the model `checked` values are finite.
     """
 
     stream: Stream
-    payload: npt.NDArray[np.float32]
     raw: npt.NDArray[np.uint8]
+    model: npt.NDArray[np.float32]
     began: float
     filled: int = 0
     checked: int = 0
@@ -42,27 +44,27 @@ class _Arriving:
         # NumPy copies without the interpreter's lock: whoever trains goes on meanwhile.
         self.raw[self.filled : end] = np.frombuffer(frame, dtype=np.uint8, offset=1)
         self.filled = end
-        whole = end // VALUE.itemsize
+        whole = min(end // VALUE.itemsize, len(self.model))
         last = end == len(self.raw)
         if last or whole - self.checked >= CHECK_VALUES:
             self._check(whole)
         return last
 
     def _check(self, end: int) -> None:
-        finite = np.isfinite(self.payload[self.checked : end])
-        if not finite.all():
-            first = self.checked + int(finite.argmin())
-            of_model = self.stream.rate is None or first < len(self.payload) // 2
-            told = "a model" if of_model else "gradient rates"
-            raise RemoteProtocolError(f"{told} with NaN or infinite values")
+        if not np.isfinite(self.model[self.checked : end]).all():
+            raise RemoteProtocolError("a model with NaN or infinite values")
         self.checked = end
 
     def complete(self) -> Stream:
-        """Return the stream with what has come, without a copy."""
+        """Return the stream with what has come, the model without a copy."""
         if self.stream.rate is None:
-            return replace(self.stream, model=self.payload)
-        model, rate = np.split(self.payload, 2)
-        return replace(self.stream, model=model, rate=rate)
+            return replace(self.stream, model=self.model)
+        packed = self.raw[self.model.nbytes :].view(np.int8)
+        try:
+            rate = join(packed, len(self.model))
+        except ValueError as error:
+            raise RemoteProtocolError(f"gradient rates with {error}") from error
+        return replace(self.stream, model=self.model, rate=rate)
 
 
 class Assembler:
@@ -99,8 +101,9 @@ class Assembler:
         if self._arriving is not None:
             raise RemoteProtocolError("a stream was announced before the last one was complete")
         stream = self._codec.decode_hop(frame)
-        payload = np.empty(self._codec.payload_values(stream.stream_id), dtype=VALUE)
-        self._arriving = _Arriving(stream, payload, payload.view(np.uint8), time.monotonic())
+        raw = np.empty(self._codec.payload_bytes(stream.stream_id), dtype=np.uint8)
+        model = raw[: self._codec.model_bytes(stream.stream_id)].view(VALUE)
+        self._arriving = _Arriving(stream, raw, model, time.monotonic())
 
     def _fill(self, frame: Frame) -> Message | None:
         arriving = self._arriving

@@ -45,25 +45,30 @@ def bundled(frames: Iterable[bytes | None]) -> Iterator[Parcel]:
     for frame in frames:
         more = 0 if frame is None else _LENGTH.size + len(frame)
         if waiting and (frame is None or size + more > MOST_BUNDLE_BYTES):
-            yield _parcel(waiting)
-            waiting, size = [], 1
+            yield _packed(waiting)
+            size = 1
         if frame is not None:
             waiting.append(frame)
             size += more
         if size > FULL_BUNDLE_BYTES:
-            yield _parcel(waiting)
-            waiting, size = [], 1
+            del frame  # or a chunk stays in memory beside its copy for as long as that is sent
+            yield _packed(waiting)
+            size = 1
     if waiting:
-        yield _parcel(waiting)
+        yield _packed(waiting)
 
 
-def _parcel(frames: list[bytes]) -> Parcel:
-    if len(frames) == 1:
-        return Parcel(frames[0], frames)
+def _packed(waiting: list[bytes]) -> Parcel:
+    """Return all that waits, as one message; then nothing does."""
+    if len(waiting) == 1:
+        frame = waiting.pop()
+        return Parcel(frame, [frame])
     parts = [_BUNDLE]
-    for frame in frames:
+    for frame in waiting:
         parts += (_LENGTH.pack(len(frame)), frame)
-    return Parcel(b"".join(parts), frames)
+    message = b"".join(parts)
+    waiting.clear()
+    return Parcel(message, unbundled(message))
 
 
 def unbundled(message: bytes) -> list[Frame]:

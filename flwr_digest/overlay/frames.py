@@ -15,7 +15,8 @@ All numbers are little-endian. An *order* is generation u32, node u64 (all ones:
               nodes seen on this tour, nodes finished: one bit each, by rank of their ids,
               dead links u16 times (rank u16, rank u16). No node and no link twice.
               The payload follows in CHUNKs; other frames may come between, but no other HOP.
-    CHUNK     float32 values, raw: the shard of the model, then as many of the rates, if any.
+    CHUNK     raw bytes: the shard of the model, float32, then its rates, if any, rounded (see
+              `core.rounding`): an exponent i8 for each 32, then the numbers, i8.
     RECEIPT   stream u16, order of the hop, order of the newest copy known.
     INQUIRY   stream u16.
     SIGHTING  stream u16, order of the newest copy known.
@@ -30,13 +31,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from flwr_digest.core.ids import Link, NodeId, StreamId, link
 from flwr_digest.core.messages import Close, Hop, Inquiry, Message, Receipt, Sighting
+from flwr_digest.core.rounding import cargo_bytes, split
 from flwr_digest.core.stream import Stream, Tour
-from flwr_digest.core.vector import Vector
 from flwr_digest.errors import RemoteProtocolError
 from flwr_digest.overlay.fields import (
     CARGO,
@@ -95,8 +98,9 @@ class Codec:
         """
         match message:
             case Hop(stream=stream):
-                rates = [] if stream.rate is None else [_chunks(stream.rate)]
-                return chain([self._hop_header(stream)], _chunks(stream.model), *rates)
+                model = np.ascontiguousarray(stream.model, dtype=VALUE)
+                rates = [] if stream.rate is None else [_chunks(split(stream.rate))]
+                return chain([self._hop_header(stream)], _chunks(model), *rates)
             case Receipt(stream_id=stream_id, order=order, newest=newest):
                 body = STREAM.pack(stream_id) + pack_order(order) + pack_order(newest)
                 return iter([bytes([Kind.RECEIPT]) + body])
@@ -113,9 +117,9 @@ class Codec:
         pairs = sorted(stream.tour.dead_links)
         visits = sorted(stream.visits.items())
         news = any((v.born_seconds, v.behind) != (0.0, 1) for _, v in visits)  # of other regions
-        vectors = 1 if stream.rate is None else 2
-        flags = CLOSING * stream.closing + WITH_RATES * (vectors - 1) + WITH_NEWS * news
-        payload_bytes = stream.model.size * VALUE.itemsize * vectors
+        rates = stream.rate is not None
+        flags = CLOSING * stream.closing + WITH_RATES * rates + WITH_NEWS * news
+        payload_bytes = cargo_bytes(stream.model.size, rates=rates)
         return b"".join(
             [
                 bytes([Kind.HOP]),
@@ -194,9 +198,13 @@ class Codec:
             clock_seconds=clock_seconds,
         )
 
-    def payload_values(self, stream_id: StreamId) -> int:
-        """Return how many float32 values follow the header of a hop."""
-        return self.sizes[stream_id] * (2 if self.rates else 1)
+    def payload_bytes(self, stream_id: StreamId) -> int:
+        """Return how many bytes follow the header of a hop."""
+        return cargo_bytes(self.sizes[stream_id], rates=self.rates)
+
+    def model_bytes(self, stream_id: StreamId) -> int:
+        """Return how many of these are the model."""
+        return cargo_bytes(self.sizes[stream_id], rates=False)
 
     def _check_payload(self, stream_id: StreamId, flags: int, payload_bytes: int) -> None:
         if flags & ~(CLOSING | WITH_RATES | WITH_NEWS):
@@ -206,7 +214,7 @@ class Codec:
             raise RemoteProtocolError(
                 f"stream {stream_id} announced {told} gradient rates; the plan is {ours} them"
             )
-        wanted = self.payload_values(stream_id) * VALUE.itemsize
+        wanted = self.payload_bytes(stream_id)
         if payload_bytes != wanted:
             raise RemoteProtocolError(
                 f"stream {stream_id} announced with {payload_bytes} bytes; the plan has {wanted}"
@@ -230,11 +238,11 @@ class Codec:
         return link(self.members[one], self.members[other])
 
 
-def _chunks(vector: Vector) -> Iterator[bytes]:
-    """Yield a vector as CHUNK frames; each is the one copy that gRPC's `bytes` cost."""
-    raw = np.ascontiguousarray(vector, dtype=VALUE).data.cast("B")
+def _chunks(values: npt.NDArray[Any]) -> Iterator[bytes]:
+    """Yield values as CHUNK frames; each is the one copy that gRPC's `bytes` cost."""
+    raw = values.data.cast("B")
     pieces = max(1, len(raw) // CHUNK_BYTES)
-    size = max(1, -(-vector.size // pieces)) * VALUE.itemsize
+    size = max(1, -(-values.size // pieces)) * values.itemsize
     for start in range(0, len(raw), size):
         yield b"".join([_CHUNK_BYTE, raw[start : start + size]])
 

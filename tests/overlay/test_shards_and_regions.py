@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from flwr_digest.core.ids import NodeId, ShardId, StreamId
+from flwr_digest.core.rounding import cargo_bytes, rounded
 from tests.support.overlay_session import Company, eventually
 
 PLANS: dict[str, dict[str, Any]] = {
@@ -46,8 +47,9 @@ def test_rates_reach_all_nodes_and_correct_each_to_the_mean(plan: str) -> None:
 
     company.run()
 
-    mean = np.zeros(company.size)
+    mean = np.zeros(company.size, dtype=np.float32)
     mean[: company.count] = 1 / company.count
+    mean = rounded(mean)
     for node, member in company.members.items():
         for state in member.session.final_states.values():
             assert state.kept.rate is not None
@@ -71,7 +73,7 @@ def test_all_bytes_of_model_and_rates_are_counted_as_payload() -> None:
     sent, hops = (
         sum(each[name] for each in totals) for name in ("payload_bytes_sent", "hops_sent")
     )
-    assert sent == hops * 2 * 4 * company.size
+    assert sent == hops * cargo_bytes(company.size, rates=True)
 
 
 @pytest.mark.usefixtures("endless_patience")

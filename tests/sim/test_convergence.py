@@ -42,7 +42,7 @@ CORRECTED = replace(
     decay=0.002,
     steps=2000.0,
     compute="exponential",
-    transfer_seconds=4.0,
+    transfer_seconds=6.4,
 )
 """A step size below one over the age of the rates, in steps, and the curvature: else they swing.
 

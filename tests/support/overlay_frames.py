@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order, StreamId, link
 from flwr_digest.core.messages import Close, Hop, Inquiry, Message, Receipt, Sighting
+from flwr_digest.core.rounding import rounded
 from flwr_digest.core.stream import Stream, Tour, Visit
 from flwr_digest.overlay.fields import (
     MOST_BEHIND,
@@ -61,7 +62,7 @@ def streams(draw: st.DrawFn, *, rates: bool) -> Stream:
     return Stream(
         stream_id=stream_id,
         model=np.array(draw(vectors), dtype=np.float32),
-        rate=np.array(draw(vectors), dtype=np.float32) if rates else None,
+        rate=rounded(np.array(draw(vectors), dtype=np.float32)) if rates else None,
         fence=order.fence,
         hop=order.hop,
         visits=draw(st.dictionaries(anyone, made, max_size=12)),

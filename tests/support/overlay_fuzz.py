@@ -15,6 +15,7 @@ import numpy as np
 
 from flwr_digest.core.ids import NO_FENCE, Fence, Link, NodeId, Order, StreamId, link
 from flwr_digest.core.messages import Close, Hop, Inquiry, Message, Receipt, Sighting
+from flwr_digest.core.rounding import rounded
 from flwr_digest.core.stream import Stream, Tour, Visit
 from flwr_digest.overlay.fields import Kind
 from flwr_digest.overlay.frames import VALUE, Codec
@@ -94,7 +95,7 @@ class Fuzzer:
             stream=Stream(
                 stream_id=stream_id,
                 model=self._vector(stream_id),
-                rate=self._vector(stream_id) if self.codec.rates else None,
+                rate=rounded(self._vector(stream_id)) if self.codec.rates else None,
                 fence=order.fence,
                 hop=order.hop,
                 visits={node: self._visit() for node in self._some()},

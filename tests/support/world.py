@@ -40,6 +40,7 @@ from flwr_digest.core.ids import Link, NodeId, ShardId, StreamId, link
 from flwr_digest.core.invariants import UnitWork, check_station
 from flwr_digest.core.messages import Hop, Message
 from flwr_digest.core.node import Node
+from flwr_digest.core.rounding import BLOCK_VALUES, MOST
 from flwr_digest.core.state import StationState, first_state, for_new_session
 from flwr_digest.core.stream import Stream
 from flwr_digest.core.vector import Vector
@@ -90,7 +91,7 @@ class UnitRates:
             return
         for key, axis in self.axes.items():
             rate = float(stream.rate[axis]) / self.weight
-            given = {mean for mean in self._means(key) if abs(mean - rate) < TOLERANCE_RATE}
+            given = {mean for mean in self._means(key) if abs(mean - rate) < _tolerance(mean)}
             assert given, f"{stream.order}: {rate} was never a rate of {key}"
 
     def _means(self, key: tuple[NodeId, int]) -> Iterator[float]:
@@ -98,6 +99,11 @@ class UnitRates:
         yield 0.0
         made = self.made.get(key, 0)
         yield from ((first + last) / 2 for last in range(made + 1) for first in range(1, last))
+
+
+def _tolerance(rate: float) -> float:
+    """Return how far off a rate may be that travels rounded: half a step of its block."""
+    return TOLERANCE_RATE + rate / MOST
 
 
 @dataclass
@@ -131,8 +137,8 @@ class World:
     def __post_init__(self) -> None:
         self.members = [NodeId(node) for node in sorted(self.graph)]
         self.weight = 1 / len(self.members)
-        size = MOST_LIVES * max(MOST_NODES, len(self.members))
-        self.work = UnitWork(size, self.weight)
+        size = BLOCK_VALUES * MOST_LIVES * max(MOST_NODES, len(self.members))
+        self.work = UnitWork(size, self.weight, apart=BLOCK_VALUES)  # each rate is rounded alone
         self.rates = UnitRates(self.weight)
         self.initial = np.zeros(size, dtype=np.float32)
         self.lives = dict.fromkeys(self.members, 0)

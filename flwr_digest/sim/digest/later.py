@@ -1,6 +1,6 @@
 """Vectors that are computed later: they note what is to be done, and do it when all is known.
 
-The core only adds, subtracts and scales vectors and asks for their shape, see
+The core only adds, subtracts, scales and rounds vectors and asks for their shape, see
 `flwr_digest.core.vector`. So it can run ahead on vectors whose values are not known yet.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from flwr_digest.core.rounding import rounded
 from flwr_digest.errors import LocalProtocolError
 from flwr_digest.learning.arrays import Floats
 
@@ -153,3 +154,22 @@ class _Multiple(Later):
         self.value = np.multiply(self._factor, self._of.value)  # type: ignore[union-attr,arg-type]
         self._of = None
         return self
+
+
+class _Rounded(Later):
+    __slots__ = ("_of",)
+
+    def __init__(self, of: Later) -> None:
+        super().__init__(of.shape)
+        self._of: Later | None = of
+        of.tell(self)
+        if not self.missing:
+            self.all_known()
+
+    def all_known(self) -> Later:
+        self.value = rounded(self._of.value)  # type: ignore[union-attr,arg-type]
+        self._of = None
+        return self
+
+
+rounded.register(Later, _Rounded)  # type: ignore[arg-type] # where this is a vector, see above

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 from flwr_digest.core.config import NodeConfig, StreamPlan
 from flwr_digest.core.ids import NodeId, ShardId, StreamId
+from flwr_digest.core.rounding import cargo_bytes
 from flwr_digest.core.shards import shard_slices
 from flwr_digest.core.state import StationState, first_state, for_new_session
 from flwr_digest.core.vector import Vector
 from flwr_digest.core.walk import Walk
 from flwr_digest.sim.digest.later import Later
-from flwr_digest.sim.digest.sizes import VALUE_BYTES
 from flwr_digest.topology.regions import split_into_regions
 from flwr_digest.topology.starts import start_nodes
 
@@ -157,9 +157,9 @@ def _first_waits(
 ) -> tuple[float, float]:
     """Return how long to wait for a receipt, and for a stream, before one was measured: seconds."""
     scenario = problem.scenario
-    vectors = 2 if settings.drift_correction else 1
-    values = -(-problem.task.size // settings.shards) * vectors
-    transfer_seconds = values * VALUE_BYTES / problem.bandwidth_bytes_per_second
+    values = -(-problem.task.size // settings.shards)
+    hop_bytes = cargo_bytes(values, rates=settings.drift_correction)
+    transfer_seconds = hop_bytes / problem.bandwidth_bytes_per_second
     trip_seconds = transfer_seconds + 2 * scenario.latency_seconds
     members = max(len(plan.members) for plan in streams.values())
     local_steps = LOCAL_STEPS if settings.local_steps is None else settings.local_steps

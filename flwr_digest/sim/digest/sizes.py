@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from flwr_digest.core.messages import Hop, Message
-
-VALUE_BYTES = 4  # float32
+from flwr_digest.core.rounding import cargo_bytes
 
 
 def message_bytes(message: Message) -> int:
@@ -16,6 +15,5 @@ def message_bytes(message: Message) -> int:
     """
     if not isinstance(message, Hop):
         return 0
-    vectors = 1 if message.stream.rate is None else 2
     (values,) = message.stream.model.shape
-    return VALUE_BYTES * int(values) * vectors
+    return cargo_bytes(int(values), rates=message.stream.rate is not None)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import weakref
+from typing import cast
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flwr_digest.core.rounding import rounded
+from flwr_digest.core.vector import Vector
 from flwr_digest.errors import LocalProtocolError
 from flwr_digest.learning.arrays import Floats
 from flwr_digest.sim.digest.later import Later, Waiter
@@ -35,7 +38,7 @@ def values(seed: int = 0) -> list[Floats]:
 
 @given(
     operations=st.lists(
-        st.tuples(st.sampled_from("+-*"), st.integers(0, 20), st.integers(0, 20)), max_size=20
+        st.tuples(st.sampled_from("+-*~"), st.integers(0, 20), st.integers(0, 20)), max_size=20
     ),
     order=st.permutations(range(LEAVES)),
     known_before=st.integers(0, LEAVES),
@@ -54,6 +57,9 @@ def test_any_formula_gives_what_numpy_gives(
         elif sign == "-":
             eager.append(eager[one] - eager[other])
             later.append(later[one] - later[other])
+        elif sign == "~":
+            eager.append(rounded(eager[one]))
+            later.append(cast(Later, rounded(cast(Vector, later[one]))))
         else:
             eager.append(0.3 * eager[one])
             later.append(0.3 * later[one])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from flwr_digest.core.effects import NoticeKind
 from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.core.invariants import UnitWork, check_station
+from flwr_digest.core.rounding import cargo_bytes
 from flwr_digest.core.stream import Stream
 from flwr_digest.learning.arrays import Floats
 from flwr_digest.sim.digest import simulation
@@ -195,11 +196,13 @@ def test_a_stream_hops_as_often_as_its_link_allows() -> None:
     assert rows[0].models_sent == 14
 
 
-def test_drift_correction_doubles_what_a_hop_takes() -> None:
+def test_drift_correction_takes_rounded_rates_along() -> None:
     problem = mean_problem(replace(STEADY, nodes=2, steps=40.0))
     simulated, rows = run(problem, local_steps=0, drift_correction=True)
-    assert simulated.report.counters["hops_sent"] == 33
-    assert rows[-1].models_sent == 66
+    # Less than 50, as without, and more than the 33 that as many whole numbers would leave.
+    assert simulated.report.counters["hops_sent"] == 46
+    hop_bytes = cargo_bytes(problem.task.size, rates=True)
+    assert rows[-1].models_sent == 46 * hop_bytes / problem.model_bytes
 
 
 def test_a_shard_takes_its_part_of_the_model() -> None:

@@ -20,7 +20,7 @@ def test_a_hop_takes_what_its_vectors_take() -> None:
     stream = Stream(stream_id=StreamId(0), model=np.zeros(7, dtype=np.float32))
     assert message_bytes(Hop(stream=stream)) == 28
     corrected = Stream(stream_id=StreamId(0), model=stream.model, rate=stream.model)
-    assert message_bytes(Hop(stream=corrected)) == 56
+    assert message_bytes(Hop(stream=corrected)) == 28 + 7 + 1
 
 
 def test_a_vector_that_is_not_known_yet_has_a_size() -> None:
