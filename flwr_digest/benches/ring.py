@@ -48,11 +48,13 @@ class CountingTrainer:
             They have not within `seconds`.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: self._least() >= count, seconds):
-                raise DigestError(f"a stream came {self._least()} times in {seconds:g} s")
+            if not self._changed.wait_for(lambda: self.least_visits() >= count, seconds):
+                raise DigestError(f"a stream came {self.least_visits()} times in {seconds:g} s")
 
-    def _least(self) -> int:
-        return min(self._visits[ShardId(n)] for n in range(len(self._slices)))
+    def least_visits(self) -> int:
+        """Return how often the shard has visited that came least."""
+        with self._changed:
+            return min(self._visits[ShardId(n)] for n in range(len(self._slices)))
 
     def divide(self, slices: Sequence[slice], *, drift_correction: bool) -> None:
         """Note the shards."""

@@ -149,13 +149,18 @@ class Watched(NamedTuple):
 
 
 def watch(ring: Ring, seconds: float) -> Watched:
-    """Run a session and watch it for some seconds once all streams have passed all nodes."""
+    """Run a session and watch it for some seconds once all streams have passed all nodes.
+
+    It is watched for longer where a stream takes longer to come by: none would be no figure.
+    """
     trainers = [CountingTrainer(ring.values) for _ in range(ring.nodes)]
     with _calm_log(), ring.running(trainers) as sessions:
         for trainer in trainers:
             trainer.await_visits(1, TOUR_SECONDS)
         before, begin = sum(trainer.visits() for trainer in trainers), time.monotonic()
+        seen = trainers[0].least_visits()
         Event().wait(seconds)
+        trainers[0].await_visits(seen + 1, TOUR_SECONDS)
         visits = sum(trainer.visits() for trainer in trainers) - before
         spent = time.monotonic() - begin
         for session in sessions:

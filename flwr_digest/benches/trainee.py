@@ -126,9 +126,9 @@ class Trainee:
 
 
 def _steps(step: Callable[[], None], seconds: float) -> int:
-    """Make steps for some time; return how many."""
+    """Make steps for some time, at least one; return how many."""
     end, made = time.perf_counter() + seconds, 0
-    while time.perf_counter() < end:
+    while not made or time.perf_counter() < end:
         step()
         made += 1
     return made
