@@ -22,15 +22,30 @@ def attach(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     Parameters
     ----------
     model : torch.nn.Module
-        On its device, with float32 parameters, and loaded. Its parameters become views of one
-        flat vector, in place.
+        On its device, with float32 parameters, and loaded; also one that is wrapped by
+        `torch.compile` or `nn.DataParallel`. Its parameters become views of one flat vector, in
+        place.
     optimizer : torch.optim.Optimizer
-        Made from the model's parameters.
+        Made from the model's parameters, or some of them; in as many groups as you like. With drift
+        correction SGD, Adam, AdamW, RMSprop or Adagrad (measured).
 
     Raises
     ------
     flwr_digest.errors.ConfigError
-        A second call, another model than the initial one, or one that is not loaded.
+        A second call, another model than the initial one, or one that is not loaded; with drift
+        correction another optimizer than those. At a later step: the model was moved.
+
+    Notes
+    -----
+    Schedulers, gradient clipping, accumulation, autocast and `GradScaler` work as they do without
+    it (see `flwr_digest.learning.hooks.StepHooks` for what each means to a local step and to drift
+    correction). Without drift correction any optimizer does; but where the nodes' data differ much,
+    Adam and its like then did worse than SGD: 0.34 - 0.48 mean accuracy to 0.72 - 0.92 (measured,
+    see `flwr_digest.learning.hooks.MEASURED`).
+
+    While no stream is about, the hooks of a step take 2 microseconds for an MLP of 4 parameters and
+    67 for a ResNet-20 of 61 (measured on a busy CPU: 0.6 % and 0.04 % of the local step); drift
+    correction took 30 - 70 more for the MLP, up to a fifth of so short a step.
     """
     participation = current.get()
     if participation is not None:

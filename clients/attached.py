@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from flwr_digest.clients.record import NodeRecord
 from flwr_digest.errors import ConfigError
-from flwr_digest.learning.flat import FlatModel
+from flwr_digest.learning.flat import FlatModel, fitting
 from flwr_digest.learning.handoff import Handoff
-from flwr_digest.learning.hooks import StepHooks
+from flwr_digest.learning.hooks import StepHooks, check_kinds
 
 if TYPE_CHECKING:
     import torch
@@ -25,23 +25,27 @@ class AttachedTraining:
     ----------
     model : torch.nn.Module
         Loaded with the record's arrays.
-    optimizer : torch.optim.Optimizer
-        Made from its parameters.
+    optimizer : torch.optim.Optimizer or None
+        Made from its parameters; each of its steps is a local step. None: whoever trains tells the
+        `trainer` of each step.
     record : NodeRecord
         What the node remembers of the run.
 
     Raises
     ------
     ConfigError
-        Another model than the broker's, or one that is not loaded.
+        Another model than the broker's, or one that is not loaded; or something else than a model
+        and an optimizer of PyTorch.
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, record: NodeRecord
+        self, model: nn.Module, optimizer: torch.optim.Optimizer | None, record: NodeRecord
     ) -> None:
         self.trainer = Handoff()
-        self._model, self._optimizer, self._record = model, optimizer, record
+        self._optimizer, self._record = optimizer, record
         self._hooks: StepHooks | None = None
+        check_kinds(model, optimizer)
+        self._model = model = fitting(model, record.layout)
         self._flat = FlatModel(model)
         if difference := self._flat.layout.difference(record.layout):
             raise ConfigError(
@@ -56,7 +60,8 @@ class AttachedTraining:
 
     def begin(self) -> None:
         """Listen in on the optimizer from now on; the session has been entered."""
-        self._hooks = StepHooks(self._model, self._optimizer, self.trainer)
+        if self._optimizer is not None:
+            self._hooks = StepHooks(self._model, self._optimizer, self.trainer)
         self.trainer.bind(self._flat.vector, self._flat.repair, self._flat.echoes)
 
     def check(self) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from flwr_digest.core.layout import Entry, Layout
 from flwr_digest.errors import ConfigError
@@ -26,14 +27,18 @@ def travelling_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
     Raises
     ------
     ConfigError
-        A parameter is not float32.
+        A parameter is not float32, or has no shape yet.
     """
     tensors = {
         name: tensor
         for name, tensor in model.state_dict(keep_vars=True).items()
-        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point()
+        if isinstance(tensor, torch.Tensor) and (tensor.is_floating_point() or tensor.is_complex())
     }
     for name, tensor in tensors.items():
+        if is_lazy(tensor):
+            raise ConfigError(
+                f"{name} has no shape yet: call the lazy layer once on some data, then attach"
+            )
         if tensor.dtype != torch.float32:
             raise ConfigError(
                 f"{name} is {tensor.dtype}: DIGEST needs float32 parameters and buffers "
@@ -42,10 +47,45 @@ def travelling_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def fitting(model: nn.Module, layout: Layout) -> nn.Module:
+    """Return the module whose `state_dict` has this layout: the model, or what it wraps.
+
+    `torch.compile` and `nn.DataParallel` put a prefix before all names, which the initial model
+    has only if it was wrapped, too. Where none fits it is the innermost.
+
+    Raises
+    ------
+    ConfigError
+        The model is a `DistributedDataParallel`.
+    """
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        raise ConfigError(
+            "the model is a DistributedDataParallel, and only one of its processes would hear of "
+            "the streams: attach the plain module, in one process, or an nn.DataParallel"
+        )
+    inner = model.module if isinstance(model, nn.DataParallel) else _compiled_from(model)
+    if inner is None or not layout_of(model).difference(layout):
+        return model
+    return fitting(inner, layout)
+
+
+def _compiled_from(model: nn.Module) -> nn.Module | None:
+    inner = getattr(model, "_orig_mod", None)  # the class itself takes seconds to import
+    return inner if isinstance(inner, nn.Module) else None
+
+
 def layout_of(model: nn.Module) -> Layout:
     """Return the layout of what travels of a model."""
     tensors = travelling_tensors(model)
     return Layout(tuple(Entry(name, tuple(tensor.shape)) for name, tensor in tensors.items()))
+
+
+def moved(name: str) -> ConfigError:
+    """Return the refusal of a tensor that no longer lives in the vector."""
+    return ConfigError(
+        f"{name} was moved after attach(): attach once the model is loaded and on its device, and "
+        "load with plain load_state_dict()"
+    )
 
 
 class FlatModel:
@@ -107,16 +147,19 @@ class FlatModel:
         ------
         ConfigError
             Someone has given a tensor new storage, such as `load_state_dict(assign=True)` or
-            `.to(...)` does: from then on the streams would learn nothing from it.
+            `.to(...)` does: from then on the streams would learn nothing from it. Or there is one
+            that was not there before.
         """
         tensors = self._model.state_dict(keep_vars=True)
         for name, home in self._homes.items():
             tensor = tensors.get(name)
             if tensor is None or tensor.data_ptr() != home.data_ptr():
-                raise ConfigError(
-                    f"{name} was moved after attach(): attach once the model is loaded and "
-                    "on its device, and load with plain load_state_dict()"
-                )
+                raise moved(name)
+        for name in travelling_tensors(self._model).keys() - self._homes.keys():
+            raise ConfigError(
+                f"{name} was added after attach(): all nodes share one layout, so build the whole "
+                "model first"
+            )
 
     def repair(self) -> None:
         """Put right what a step or a sum of displacements can break.

@@ -60,7 +60,7 @@ def test_a_program_that_is_not_there_is_named() -> None:
 
 def test_only_the_logs_stay(tmp_path: Path) -> None:
     workspace = Workspace.create(tmp_path / "logs", {})
-    workspace.write_connection("127.0.0.1:8000")
+    workspace.write_connection("[superlink.launched]\n")
     assert (workspace.home / "config.toml").exists()
 
     workspace.remove()

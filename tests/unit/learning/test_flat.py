@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 
 from flwr_digest.errors import ConfigError
-from flwr_digest.learning.flat import FlatModel, layout_of
+from flwr_digest.learning.flat import FlatModel, fitting, layout_of
 
 
 class Tied(nn.Module):
@@ -117,6 +119,20 @@ def test_other_precisions_are_refused_by_name(dtype: torch.dtype) -> None:
         layout_of(model)
 
 
+def test_complex_parameters_are_refused_not_left_out() -> None:
+    model = nn.ParameterDict({"phase": nn.Parameter(torch.zeros(2, dtype=torch.complex64))})
+    with pytest.raises(ConfigError, match=r"phase is torch\.complex64"):
+        layout_of(model)
+
+
+def test_a_lazy_layer_is_refused_until_it_has_a_shape() -> None:
+    model = nn.Sequential(nn.LazyLinear(2))
+    with pytest.raises(ConfigError, match=r"0\.weight has no shape yet"):
+        layout_of(model)
+    model(torch.ones(1, 3))
+    assert layout_of(model).size == 8
+
+
 def test_a_model_without_anything_to_share_is_refused() -> None:
     with pytest.raises(ConfigError, match="0 floating-point values"):
         FlatModel(nn.ReLU())
@@ -148,6 +164,42 @@ def test_check_finds_what_no_longer_lives_in_the_vector(how: str) -> None:
     with pytest.raises(ConfigError, match="moved after attach") as caught:
         flat.check()
     assert "\n" not in str(caught.value)
+
+
+def test_check_finds_what_was_not_there_before() -> None:
+    model = normed()
+    flat = FlatModel(model)
+    model.append(nn.Linear(2, 2))
+    with pytest.raises(ConfigError, match=r"4\.\w+ was added after attach") as caught:
+        flat.check()
+    assert "\n" not in str(caught.value)
+
+
+# --- wrapped models -----------------------------------------------------------------------------
+
+
+def compiled(model: nn.Module) -> nn.Module:
+    wrapped: object = torch.compile(model, backend="eager")
+    assert isinstance(wrapped, nn.Module)
+    return wrapped
+
+
+@pytest.mark.parametrize("wrap", [compiled, nn.DataParallel])
+def test_what_wraps_a_model_is_looked_through_where_the_names_ask_for_it(
+    wrap: Callable[[nn.Module], nn.Module],
+) -> None:
+    model = normed()
+    wrapped = wrap(model)
+    assert fitting(wrapped, layout_of(model)) is model
+    assert fitting(wrapped, layout_of(wrapped)) is wrapped
+    assert fitting(model, layout_of(wrapped)) is model
+    assert fitting(nn.DataParallel(wrapped), layout_of(model)) is model
+
+
+def test_a_model_of_several_processes_is_refused() -> None:
+    model = nn.parallel.DistributedDataParallel.__new__(nn.parallel.DistributedDataParallel)
+    with pytest.raises(ConfigError, match="attach the plain module, in one process"):
+        fitting(model, layout_of(normed()))
 
 
 def test_repair_lifts_a_negative_running_variance_and_nothing_else() -> None:
