@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from flwr_digest.core.ids import Link, NodeId, link
 from flwr_digest.core.stream import Tour
 from flwr_digest.core.walk import Topology, next_hop, note_links, reachable, wander
+from flwr_digest.topology.graphs import build_topology
 from tests.unit.core.builders import TRIANGLE, A, B, C, topology_of
 
 PATH = topology_of(nx.path_graph(5))
@@ -68,6 +69,22 @@ def test_seen_members_are_passed_through_on_a_shortest_path() -> None:
     assert (
         next_hop(RING, frozenset(RING), NodeId(0), seen(0, 1, 5, 4), KEY) == 1
     )  # 2 is two away, 3 is three
+
+
+def test_of_equally_near_members_the_one_with_fewest_unseen_neighbors_is_next() -> None:
+    graph: nx.Graph[int] = nx.Graph([(0, 1), (0, 2), (2, 3), (2, 4)])
+    topology = topology_of(graph)
+    members = frozenset(topology)
+    assert {next_hop(topology, members, A, seen(0), (seed,)) for seed in range(20)} == {1}
+    only_two = frozenset({A, B, NodeId(2)})  # 3 and 4 are no members: there is nobody behind 2
+    assert {next_hop(topology, only_two, A, seen(0), (seed,)) for seed in range(20)} == {1, 2}
+
+
+def test_tours_of_a_small_world_hardly_pass_anyone_twice() -> None:
+    graph = build_topology("small-world", range(64), seed=1)
+    topology = {NodeId(node): frozenset(map(NodeId, near)) for node, near in graph.items()}
+    lengths = [len(walk_a_tour(topology, A, seed)) - 1 for seed in range(40)]
+    assert sum(lengths) / len(lengths) < 1.06 * (64 - 1)  # measured 1.03; by chance alone 1.20
 
 
 def test_a_tour_is_over_when_all_are_seen() -> None:
