@@ -4,8 +4,8 @@ A tour visits each member once before any a second time: from the holder to the 
 yet seen on this tour, along a shortest path over links that are not known to be dead. On the way
 the choice is made anew at each node, which always comes nearer: no route needs to be carried.
 
-Of equally near members it goes to one with the fewest unseen neighbors: it will be harder to come by
-there later (Warnsdorff's rule for the knight's tour, 1823). Measured: 65 hops a tour on a small
+Of equally near members it goes to one with the fewest unseen neighbors: to come by there will be
+harder later (Warnsdorff's rule for the knight's tour, 1823). Measured: 65 hops a tour on a small
 world of 64 nodes with 4 links each, 76 where chance decides; 63 is the least there can be.
 """
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from flwr_digest.errors import ConfigError, DigestError
+from flwr_digest.launch.asking import ask_flwr
 from flwr_digest.launch.processes import Process, last_lines
 from flwr_digest.launch.superlink import SuperLink
 from flwr_digest.launch.waiting import wait_until
 from flwr_digest.launch.workspace import CONNECTION, flower_program, key_values
 
 Config = Mapping[str, str | int | float | bool]
-
-_COMMAND_SECONDS = 120.0
-"""Flower's commands take 1 to 3 s (measured); so long only if something hangs."""
 
 _STATUS_SECONDS = 60.0
 """From the end of the log to the final status; both come from the same record of the SuperLink."""
@@ -116,7 +111,7 @@ def _submit(
     command = ["run", str(app_dir), CONNECTION]
     command += ["--run-config", key_values(run_config)] if run_config else []
     command += ["--federation-config", key_values(federation_config)] if federation_config else []
-    return str(_flwr(superlink, command)["run-id"])
+    return str(ask_flwr(superlink.workspace, command)["run-id"])
 
 
 def _follow(
@@ -151,45 +146,9 @@ def _final_status(superlink: SuperLink, run_id: str) -> str:
 
     def is_final() -> bool:
         nonlocal status
-        [run] = _flwr(superlink, ["list", CONNECTION, "--run-id", run_id])["runs"]
+        [run] = ask_flwr(superlink.workspace, ["list", CONNECTION, "--run-id", run_id])["runs"]
         status = str(run["status"])
         return status.startswith("finished")
 
     wait_until(is_final, _STATUS_SECONDS, f"the status of run {run_id}", _STATUS_PAUSE_SECONDS)
     return status
-
-
-def _flwr(superlink: SuperLink, arguments: list[str]) -> dict[str, Any]:
-    """Run one of Flower's commands, and return what it answers."""
-    command = [flower_program("flwr"), *arguments, "--format", "json"]
-    environment = superlink.workspace.environment("flwr")
-    try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_COMMAND_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as expired:
-        raise DigestError(f"`flwr {arguments[0]}` took over {_COMMAND_SECONDS:g} s") from expired
-    answer = _answer(done.stdout)
-    if done.returncode != 0 or not answer.get("success"):
-        said = str(answer.get("error-message") or done.stderr or done.stdout).splitlines()
-        why = " ".join(line for line in said if line and not line.startswith("Using SuperLink"))
-        raise DigestError(f"`flwr {arguments[0]}` failed: {why}")
-    return answer
-
-
-def _answer(output: str) -> dict[str, Any]:
-    """Return the JSON object in a command's output; an empty one if there is none."""
-    start = output.find("{")
-    if start < 0:
-        return {}
-    try:
-        answer, _ = json.JSONDecoder().raw_decode(output, start)
-    except json.JSONDecodeError:
-        return {}
-    return answer if isinstance(answer, dict) else {}

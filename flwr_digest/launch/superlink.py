@@ -9,10 +9,12 @@ from types import TracebackType
 from typing import Self
 
 from flwr_digest.errors import DigestError
+from flwr_digest.launch.commands import connection_toml, superlink_command
+from flwr_digest.launch.credentials import ServerFiles, server_files
 from flwr_digest.launch.leftovers import LaunchedProcess, leftover_processes
 from flwr_digest.launch.ports import LOOPBACK, free_ports
 from flwr_digest.launch.processes import Process
-from flwr_digest.launch.workspace import Workspace, flower_program
+from flwr_digest.launch.workspace import CONNECTION, Workspace, with_path
 
 START_SECONDS = 90.0
 """A SuperLink takes 3 s to start, 32 s with nothing cached yet (measured); and some to spare."""
@@ -29,13 +31,27 @@ class SuperLink:
         Whether it simulates the nodes itself; otherwise it waits for SuperNodes.
     log_dir : Path
         Where the logs of all processes go.
+    secure : bool
+        Whether it speaks TLS, and lets only those SuperNodes in that are registered by their keys.
+        Certificates and keys are made for this launch alone, and are gone after it.
     environment : Mapping[str, str], optional
         Variables that all processes see in addition to the present ones.
+
+    Attributes
+    ----------
+    address : str
+        Where it can be called, ``HOST:PORT``; empty before it has started.
     """
 
     def __init__(
-        self, *, simulation: bool, log_dir: Path, environment: Mapping[str, str] | None = None
+        self,
+        *,
+        simulation: bool,
+        log_dir: Path,
+        secure: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        self._secure = secure
         self._simulation = simulation
         self._log_dir = log_dir
         self._environment = environment or {}
@@ -43,6 +59,7 @@ class SuperLink:
         self._process: Process | None = None
         self._launch = ""
         self.address = ""
+        self._files: ServerFiles | None = None
 
     @property
     def workspace(self) -> Workspace:
@@ -56,6 +73,11 @@ class SuperLink:
         if self._workspace is None:
             raise DigestError("this SuperLink is not running: use it in a `with` statement")
         return self._workspace
+
+    @property
+    def ca_certificate(self) -> Path | None:
+        """The certificate that it is trusted by, while it runs; None where it is not secure."""
+        return None if self._files is None else self._files.ca_certificate
 
     def __enter__(self) -> Self:
         self._workspace = Workspace.create(self._log_dir, self._environment)
@@ -81,7 +103,7 @@ class SuperLink:
             self._process = None
         if self._workspace is not None:
             self._workspace.remove()
-            self._workspace = None
+            self._workspace = self._files = None
 
     def leftover_processes(self) -> list[LaunchedProcess]:
         """Return what still runs of this launch, SuperNodes and their ClientApps included."""
@@ -90,9 +112,9 @@ class SuperLink:
     def _start(self) -> None:
         [port] = free_ports(1)
         self.address = f"{LOOPBACK}:{port}"
-        self.workspace.write_connection(self.address)
-        command = [flower_program("flower-superlink"), "--insecure"]
-        command += ["--host", LOOPBACK, "--port", str(port)]
-        command += ["--simulation"] if self._simulation else []
-        self._process = Process(self.workspace, "superlink", command)
-        self._process.wait_until_healthy(self.address, START_SECONDS)
+        self._files = server_files(self.workspace.home) if self._secure else None
+        connection = connection_toml(CONNECTION, self.address, self.ca_certificate)
+        self.workspace.write_connection(connection)
+        command = superlink_command(self.address, simulation=self._simulation, files=self._files)
+        self._process = Process(self.workspace, "superlink", with_path(command))
+        self._process.wait_until_healthy(self.address, START_SECONDS, self.ca_certificate)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from flwr_digest.launch.asking import ask_flwr
+from flwr_digest.launch.commands import register_command, supernode_command
+from flwr_digest.launch.credentials import supernode_key
 from flwr_digest.launch.ports import LOOPBACK, free_ports
 from flwr_digest.launch.processes import Process
 from flwr_digest.launch.superlink import START_SECONDS, SuperLink
-from flwr_digest.launch.workspace import flower_program, key_values
+from flwr_digest.launch.workspace import CONNECTION, with_path
 
 START_SECONDS_PER_NODE = 10.0
 """All start at once and share the cores: 2 s of computing each (measured), and some to spare."""
@@ -20,7 +24,8 @@ class SuperNodes:
     """A number of SuperNodes, as a context manager.
 
     Each knows its partition (`partition-id`, `num-partitions`) and the address where it may listen
-    to its peers (`digest-address`).
+    to its peers (`digest-address`). If the SuperLink is secure, each has a key of its own, by which
+    it is registered.
 
     Parameters
     ----------
@@ -48,6 +53,7 @@ class SuperNodes:
         with ExitStack() as undo:  # whatever interrupts the start
             undo.callback(self.stop)
             for node in range(self._count):
+                self._register(node)
                 self._launch(node)
             for node in range(self._count):
                 self._wait_until_healthy(node)
@@ -63,7 +69,7 @@ class SuperNodes:
         self.stop()
 
     def start(self, node: int) -> None:
-        """Start a node again that was killed; to Flower it is a new one."""
+        """Start a node again that was killed; to Flower it is a new one, unless it has a key."""
         self._launch(node)
         self._wait_until_healthy(node)
 
@@ -73,6 +79,8 @@ class SuperNodes:
 
     def stop(self) -> None:
         """Stop all nodes that run, and their ClientApps."""
+        for each in self._processes.values():
+            each.ask_to_end()  # all at once, as each takes a second or two
         while self._processes:
             _, process = self._processes.popitem()
             process.stop()
@@ -81,6 +89,16 @@ class SuperNodes:
         """Return the address where a node may listen to its peers."""
         return f"{LOOPBACK}:{self._ports[self._count + node]}"
 
+    def _register(self, node: int) -> None:
+        if self._superlink.ca_certificate is None:
+            return
+        public_key = supernode_key(self._key_path(node))
+        command = register_command(public_key, CONNECTION)
+        ask_flwr(self._superlink.workspace, command[1:])
+
+    def _key_path(self, node: int) -> Path:
+        return self._superlink.workspace.home / f"{_role(node)}.key"
+
     def _launch(self, node: int) -> None:
         config = {
             "partition-id": node,
@@ -88,11 +106,16 @@ class SuperNodes:
             "digest-address": self.digest_address(node),
             **self._node_config,
         }
-        command = [flower_program("flower-supernode"), "--insecure"]
-        command += ["--superlink", self._superlink.address]
-        command += ["--host", LOOPBACK, "--port", str(self._ports[node])]
-        command += ["--node-config", key_values(config)]
-        self._processes[node] = Process(self._superlink.workspace, _role(node), command)
+        ca_certificate = self._superlink.ca_certificate
+        command = supernode_command(
+            self._superlink.address,
+            config,
+            address=f"{LOOPBACK}:{self._ports[node]}",
+            ca_certificate=ca_certificate,
+            key=None if ca_certificate is None else self._key_path(node),
+        )
+        workspace = self._superlink.workspace
+        self._processes[node] = Process(workspace, _role(node), with_path(command))
 
     def _wait_until_healthy(self, node: int) -> None:
         address = f"{LOOPBACK}:{self._ports[node]}"

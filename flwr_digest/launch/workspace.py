@@ -8,7 +8,7 @@ import sys
 import sysconfig
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,12 +72,9 @@ class Workspace:
         # A process that was killed a moment ago may still hold files here; they do no harm.
         shutil.rmtree(self.home, ignore_errors=True)
 
-    def write_connection(self, address: str) -> None:
-        """Tell Flower's command line where our SuperLink is."""
-        text = (
-            f'[superlink]\ndefault = "{CONNECTION}"\n\n'
-            f'[superlink.{CONNECTION}]\naddress = "{address}"\ninsecure = true\n'
-        )
+    def write_connection(self, connection: str) -> None:
+        """Tell Flower's command line where our SuperLink is: TOML, of the name `CONNECTION`."""
+        text = f'[superlink]\ndefault = "{CONNECTION}"\n\n{connection}'
         (self.home / "config.toml").write_text(text, encoding="utf-8")
 
     def environment(self, role: str) -> dict[str, str]:
@@ -115,6 +112,17 @@ def flower_program(name: str) -> str:
     if program is None:
         raise ConfigError(f"no `{name}` beside {sys.executable}: install flwr[simulation] there")
     return program
+
+
+def with_path(command: Sequence[str]) -> list[str]:
+    """Return a command of one of Flower's programs with that program's path.
+
+    Raises
+    ------
+    ConfigError
+        If Flower is not installed.
+    """
+    return [flower_program(command[0]), *command[1:]]
 
 
 def _scripts_folder() -> str:
