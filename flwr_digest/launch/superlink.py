@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from flwr_digest.errors import DigestError
+from flwr_digest.errors import ConfigError, DigestError
 from flwr_digest.launch.commands import connection_toml, superlink_command
 from flwr_digest.launch.credentials import ServerFiles, server_files
 from flwr_digest.launch.leftovers import LaunchedProcess, leftover_processes
@@ -37,6 +37,11 @@ class SuperLink:
     environment : Mapping[str, str], optional
         Variables that all processes see in addition to the present ones.
 
+    Raises
+    ------
+    ConfigError
+        Simulated, and secure: nobody comes from outside.
+
     Attributes
     ----------
     address : str
@@ -51,6 +56,10 @@ class SuperLink:
         secure: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> None:
+        if simulation and secure:
+            raise ConfigError(
+                "secure=True is about who may come from outside: it goes with simulation=False"
+            )
         self._secure = secure
         self._simulation = simulation
         self._log_dir = log_dir

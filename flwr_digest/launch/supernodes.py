@@ -69,7 +69,8 @@ class SuperNodes:
         self.stop()
 
     def start(self, node: int) -> None:
-        """Start a node again that was killed; to Flower it is a new one, unless it has a key."""
+        """Start a node again that was killed; to Flower it is a new one."""
+        self._register(node)
         self._launch(node)
         self._wait_until_healthy(node)
 
@@ -90,8 +91,14 @@ class SuperNodes:
         return f"{LOOPBACK}:{self._ports[self._count + node]}"
 
     def _register(self, node: int) -> None:
+        """Make a key and let the SuperLink know it, if it is secure.
+
+        A fresh one each time: a node that was killed is thought to be there for a minute, and so
+        long its key lets nobody in.
+        """
         if self._superlink.ca_certificate is None:
             return
+        self._key_path(node).unlink(missing_ok=True)
         public_key = supernode_key(self._key_path(node))
         command = register_command(public_key, CONNECTION)
         ask_flwr(self._superlink.workspace, command[1:])

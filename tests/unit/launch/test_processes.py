@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flwr_digest.errors import DigestError
+from flwr_digest.launch.credentials import server_files
 from flwr_digest.launch.leftovers import leftover_processes
 from flwr_digest.launch.ports import LOOPBACK
 from flwr_digest.launch.processes import Process, last_lines
@@ -41,7 +42,7 @@ print("up")
 """
 
 SERVER = """
-import sys
+import ssl, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 class Healthy(BaseHTTPRequestHandler):
@@ -49,7 +50,12 @@ class Healthy(BaseHTTPRequestHandler):
         self.send_response(200 if self.path == "/health" else 404)
         self.end_headers()
 
-HTTPServer(("127.0.0.1", int(sys.argv[1])), Healthy).serve_forever()
+server = HTTPServer(("127.0.0.1", int(sys.argv[1])), Healthy)
+if len(sys.argv) > 2:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*sys.argv[2:])
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
 """
 
 
@@ -128,6 +134,34 @@ def test_waits_for_a_server_to_answer(workspace: Workspace) -> None:
         process.wait_until_healthy(f"{LOOPBACK}:{port}", timeout_seconds=MOST_SECONDS)
     finally:
         process.stop()
+
+
+def test_a_server_with_tls_must_be_the_one_that_is_trusted(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    files, other = server_files(tmp_path), server_files(tmp_path / "other")
+    [port] = reserved_ports(workspace, 1)
+    address = f"{LOOPBACK}:{port}"
+    process = start(workspace, "server", SERVER, str(port), str(files.certificate), str(files.key))
+    try:
+        process.wait_until_healthy(address, MOST_SECONDS, files.ca_certificate)
+
+        with pytest.raises(DigestError, match=f"in vain for server at {address}"):
+            process.wait_until_healthy(address, 0.1, other.ca_certificate)
+    finally:
+        process.stop()
+
+
+def test_asked_to_end_all_at_once_they_do(workspace: Workspace) -> None:
+    processes = [start(workspace, f"node-{node}", SLEEP) for node in range(2)]
+    for each in processes:
+        each.ask_to_end()
+    for each in processes:
+        each.stop()
+
+    assert not any(each.is_running for each in processes)
+    assert leftover_processes(workspace.launch) == []
 
 
 def test_a_server_that_dies_shows_its_last_words(workspace: Workspace) -> None:
