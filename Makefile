@@ -7,7 +7,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 # How many times more histories `make histories` tries; `make histories TIMES=3 SEED=1` for others.
 TIMES ?= 20
-APPS := $(wildcard examples/*/quickstart_digits examples/*/sklearn_logistic_regression)
+APPS := $(wildcard examples/*/quickstart_digits examples/*/sklearn_logistic_regression) \
+	examples/simulate-topologies/simulate_topologies.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test histories exhaustive lint format clean
