@@ -148,10 +148,13 @@ def test_a_signal_ends_it_without_a_traceback_and_without_files(
     with subprocess.Popen(
         [sys.executable, "-c", script], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stderr is not None
-        assert "(1 of 1000)" in process.stderr.readline()  # so the workers are at work
-        process.send_signal(sent)
-        printed, said = process.communicate(timeout=60)
+        try:
+            assert process.stderr is not None
+            assert "(1 of 1000)" in process.stderr.readline()  # so the workers are at work
+            process.send_signal(sent)
+            printed, said = process.communicate(timeout=60)
+        finally:
+            process.kill()  # else it is waited for, minutes
 
     assert process.returncode == code
     assert printed == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,6 +100,19 @@ def test_an_interrupt_ends_all_workers() -> None:
         do_all(square, [1, 2, 3], 2, watcher)
 
     assert multiprocessing.active_children() == []
+
+
+def test_nothing_is_locked_that_an_interrupt_could_leave_locked() -> None:
+    """A pool with threads was left waiting for them for ever by 1 interrupt in 150."""
+    before = threading.enumerate()
+    seen: list[list[threading.Thread]] = []
+    watcher = Watcher(
+        on_share=lambda number, share: seen.append(threading.enumerate()),
+        on_end=lambda number: seen.append(threading.enumerate()),
+    )
+    do_all(square, [1, 2, 3], 2, watcher)
+
+    assert seen == [before] * 6
 
 
 def test_there_is_at_least_one_cpu() -> None:
