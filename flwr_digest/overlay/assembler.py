@@ -101,7 +101,7 @@ class Assembler:
         if self._arriving is not None:
             raise RemoteProtocolError("a stream was announced before the last one was complete")
         stream = self._codec.decode_hop(frame)
-        raw = np.empty(self._codec.payload_bytes(stream.stream_id), dtype=np.uint8)
+        raw = self._codec.room_for(stream.stream_id)
         model = raw[: self._codec.model_bytes(stream.stream_id)].view(VALUE)
         self._arriving = _Arriving(stream, raw, model, time.monotonic())
 

@@ -56,6 +56,7 @@ from flwr_digest.overlay.fields import (
     pack_order,
     pack_visit,
 )
+from flwr_digest.overlay.rooms import Room, Rooms
 
 CHUNK_BYTES = 1 << 20
 """The least of a chunk, unless the vector is smaller; chunks of a vector are of one size, so each
@@ -87,6 +88,7 @@ class Codec:
         self.rates = rates
         self._rank = {node: rank for rank, node in enumerate(self.members)}
         self._bitmap_bytes = (len(self.members) + 7) // 8
+        self._rooms = Rooms()
 
     # --- out ----------------------------------------------------------------------------------
 
@@ -201,6 +203,10 @@ class Codec:
     def payload_bytes(self, stream_id: StreamId) -> int:
         """Return how many bytes follow the header of a hop."""
         return cargo_bytes(self.sizes[stream_id], rates=self.rates)
+
+    def room_for(self, stream_id: StreamId) -> Room:
+        """Return room for these bytes, which is nobody else's."""
+        return self._rooms.of(self.payload_bytes(stream_id))
 
     def model_bytes(self, stream_id: StreamId) -> int:
         """Return how many of these are the model."""
