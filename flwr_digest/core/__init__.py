@@ -6,5 +6,5 @@ is proven about the core holds for everything that drives it.
 
 Reading order: `ids`, `stream`, `account` (the accounting rule), `walk`, `messages`, `events`,
 `effects`, `state`, `station` (one stream at one node) and its parts `kept`, `visits`, `holding`,
-`departure`, `search` and `ending`, then `node`, `invariants`.
+`departure`, `search` and `ending`, then `node`, `epoch`, `faults`, `invariants`.
 """

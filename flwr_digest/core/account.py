@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from flwr_digest.core.cargo import Cargo
 from flwr_digest.core.ids import NO_FENCE, Fence, NodeId
 from flwr_digest.core.stream import Stream, Visit
+from flwr_digest.core.vector import Vector
 
 VISITS_TO_REBASE = 64
 """Visits after which what all entries have in common is taken off: often enough for float32, where
@@ -41,6 +42,8 @@ class Applied:
 
     `previous` is the number of the visit before in the history of the copy that came then. Copies
     that were re-issued have different histories, and hops tell early from late only within one.
+
+    `own` is what of `inflow` came of the node's own steps; None where all did.
     """
 
     fence: Fence
@@ -49,6 +52,7 @@ class Applied:
     entries: int
     inflow: Cargo
     previous: int
+    own: Cargo | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +77,9 @@ class Account:
     deposit : Cargo or None
         At a gateway: what the stream knew after its last visit less `inflow`. None where that was
         lost with an earlier life: then only what the stream learns from now on is passed on.
+    own : Cargo or None
+        At a gateway: what of `inflow` came of the node's own steps, the model part of it. None
+        where all did. When regions are drawn anew, each node brings its own and nobody else's.
     """
 
     life: int
@@ -81,6 +88,7 @@ class Account:
     entries: int
     applied: Mapping[int, Applied]
     deposit: Cargo | None
+    own: Cargo | None = None
 
     @property
     def latest(self) -> int:
@@ -122,7 +130,19 @@ def contribute(account: Account, cargo: Cargo, steps: int) -> Account:
         inflow=account.inflow + cargo,
         steps=account.steps + steps,
         entries=account.entries + 1,
+        own=None if account.own is None else account.own + Cargo(model=cargo.model),
     )
+
+
+def pass_on(account: Account, change: Cargo) -> Account:
+    """Add what other regions have learned: it reaches the stream, too, but is not the node's."""
+    own = account.own or Cargo(model=account.inflow.model)
+    return replace(contribute(account, change, steps=0), own=own)
+
+
+def own_part(entry: Account | Applied) -> Vector:
+    """Return what of an inflow came of the node's own steps, shape ``[d]``, up to a constant."""
+    return entry.inflow.model if entry.own is None else entry.own.model
 
 
 def holds(account: Account, stream: Stream, node: NodeId) -> bool:
@@ -148,8 +168,9 @@ def settle(account: Account, stream: Stream, node: NodeId, members: Iterable[Nod
     known = _what_it_holds(account, last)
     news = known is None or known.entries != account.entries
     cargo, given = stream.cargo, account.inflow
-    if known is not None:
-        cargo, given = _taken_in(account, cargo, known) if news else (cargo, known.inflow)
+    base = known or _next_after(account, last)
+    if base is not None:
+        cargo, given = _taken_in(account, cargo, base) if news else (cargo, base.inflow)
     hop, number = stream.hop + 1, max(account.latest, last.number) + 1
     entry = Applied(
         fence=stream.fence,
@@ -158,6 +179,7 @@ def settle(account: Account, stream: Stream, node: NodeId, members: Iterable[Nod
         entries=account.entries,
         inflow=given,
         previous=last.number if last.life == account.life else 0,
+        own=account.own,
     )
     visit = Visit(life=account.life, number=number, hop=hop, steps=account.steps)
     visits = {**stream.visits, node: visit}
@@ -176,7 +198,7 @@ def settle(account: Account, stream: Stream, node: NodeId, members: Iterable[Nod
         account=_without_common_part(settled) if due else settled,
         stream=stream,
         news=news,
-        forfeited_steps=0 if known is not None else _given_up(account, last),
+        forfeited_steps=0 if known is not None else _given_up(account, last, base),
     )
 
 
@@ -208,18 +230,42 @@ def _taken_in(account: Account, cargo: Cargo, known: Applied) -> tuple[Cargo, Ca
     return cargo, given
 
 
-def _given_up(account: Account, last: Visit) -> int:
+def _next_after(account: Account, last: Visit) -> Applied | None:
+    """Return what a copy of an earlier epoch holds at least, and at most that much more.
+
+    There a visit says only how many steps it has left in the copy. Where just that number is no
+    longer remembered, only the steps up to the next one that is have to be given up.
+    """
+    if last.life != account.life or last.hop > 0 or last.number == 0:
+        return None
+    own = (entry for entry in account.applied.values() if entry.own is None)
+    later = [entry for entry in own if entry.steps >= last.steps]
+    return min(later, key=lambda entry: entry.steps, default=None)
+
+
+def _given_up(account: Account, last: Visit, base: Applied | None) -> int:
     """Return how many steps a visit gives up at most."""
     held = last.steps if last.life == account.life else 0
+    if base is not None:
+        return base.steps - held
     return max(account.steps - held, account.unshared_steps)
 
 
 def _without_common_part(account: Account) -> Account:
     """Take off what the oldest entry has in common with all later ones, and with `inflow`."""
-    common = account.applied[min(account.applied)].inflow
-    applied = {n: replace(e, inflow=e.inflow - common) for n, e in account.applied.items()}
-    known = None if account.deposit is None else account.deposit + common
-    return replace(account, inflow=account.inflow - common, applied=applied, deposit=known)
+    oldest = account.applied[min(account.applied)]
+    common, own = oldest.inflow, Cargo(model=own_part(oldest))
+    applied = {
+        n: replace(e, inflow=e.inflow - common, own=None if e.own is None else e.own - own)
+        for n, e in account.applied.items()
+    }
+    return replace(
+        account,
+        inflow=account.inflow - common,
+        applied=applied,
+        deposit=None if account.deposit is None else account.deposit + common,
+        own=None if account.own is None else account.own - own,
+    )
 
 
 def prune(

@@ -156,6 +156,21 @@ class NodeConfig:
         """Whether there are several regions, so that news passes through gateways."""
         return any(len(plan.members) < len(self.topology) for plan in self.streams.values())
 
+    def side_of(self, stream_id: StreamId) -> frozenset[NodeId]:
+        """Return the other nodes whose work reaches this one by a stream that visits it.
+
+        These are the stream's other members, and all that are beyond them: as "regions - gateways"
+        is a tree, no node is on the side of two streams of the same shard.
+        """
+        shard = self.streams[stream_id].shard
+        others = [p.members for s, p in self.streams.items() if p.shard == shard and s != stream_id]
+        side = self.streams[stream_id].members - {self.node_id}
+        while True:
+            reached = side.union(*(part for part in others if part & side)) - {self.node_id}
+            if reached == side:
+                return side
+            side = reached
+
     @property
     def neighbors(self) -> frozenset[NodeId]:
         """The nodes that this one has a link to."""

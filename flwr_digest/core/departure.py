@@ -7,7 +7,7 @@ A copy that goes another way has a raised fence: should both ways have led on, o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flwr_digest.core.config import NodeConfig
 from flwr_digest.core.decision import Decision, Then, wait
@@ -16,8 +16,10 @@ from flwr_digest.core.events import TimerKind
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.kept import KeptCopy
 from flwr_digest.core.messages import Hop, Receipt
+from flwr_digest.core.overdue import Overdue
 from flwr_digest.core.patience import Delays
 from flwr_digest.core.route import noted, onward
+from flwr_digest.core.silence import Silence
 from flwr_digest.core.state import Counters
 from flwr_digest.core.stream import Tour
 from flwr_digest.core.timers import Timers
@@ -43,6 +45,10 @@ class Departure:
         The node's part of the plan.
     copy, visits, delays, timers, counters
         The station's.
+    silence : Silence
+        The node's.
+    overdue : Overdue
+        What was not acknowledged in time.
     outbound : Outbound or None
         The hop that awaits its receipt; None where there is none.
     sent_to : NodeId or None
@@ -55,6 +61,8 @@ class Departure:
     delays: Delays
     timers: Timers
     counters: Counters
+    silence: Silence = field(default_factory=Silence)
+    overdue: Overdue = field(default_factory=Overdue)
     outbound: Outbound | None = None
     sent_to: NodeId | None = None
 
@@ -65,6 +73,9 @@ class Departure:
 
     def acknowledged(self, peer: NodeId, receipt: Receipt, now: float) -> bool:
         """Return whether a receipt from `peer` is the one awaited; it is so no longer then."""
+        overdue_seconds = self.overdue.answered(peer, receipt.order, now)
+        if overdue_seconds is not None:
+            self.delays.receipt = self.delays.receipt.too_short(overdue_seconds)
         out = self.outbound
         if out is None or out.peer != peer or receipt.order != self.copy.stream.order:
             return False
@@ -103,14 +114,20 @@ class Departure:
 
     def _again(self, out: Outbound, live: frozenset[NodeId], now: float) -> list[Effect]:
         """Send the copy again, or another way; without any link, wait on."""
-        if out.peer in live and out.attempts <= self.config.resends:
+        # Where one neighbor is silent, the next that does not answer is hardly chance any more.
+        resends = 0 if self.silence.anyone else self.config.resends
+        if out.peer in live and out.attempts <= resends:
             return self._resend_in_vain(out, now)
         stream, others = self.copy.stream, live - {out.peer}
+        others = self.silence.answering(others) or others
         detour = noted(self.config, stream.tour, others)
         peer = onward(self.config, stream, detour, touring=self.visits.trained)
         if peer in (None, self.config.node_id):  # nobody left to see but the one who is silent
             peer = min(others, default=None)
         if peer is not None:
+            if out.peer in live:
+                self.silence.begins(out.peer, now, self.delays.receipt.wait_seconds)
+            self.delays.receipt = self.delays.receipt.anew()  # that was the other's wait
             return self._reroute(peer, detour, now)
         if out.peer in live:
             return self._resend_in_vain(out, now)
@@ -122,8 +139,14 @@ class Departure:
         return self._resend(out, now)
 
     def _resend(self, out: Outbound, now: float) -> list[Effect]:
+        self.overdue.note(out.peer, self.copy.stream.order, out.sent_at, again=True)
         self.counters.resends += 1
-        notice = self._notice(NoticeKind.RESENT, out.peer)
+        notice = Notice(
+            kind=NoticeKind.RESENT,
+            stream_id=self.visits.stream_id,
+            peer=out.peer,
+            seconds=now - out.sent_at,
+        )
         return [notice, *self._send(out.peer, out.attempts + 1, now)]
 
     def _send(self, peer: NodeId, attempts: int, now: float) -> list[Effect]:
@@ -140,9 +163,15 @@ class Departure:
 
     def _reroute(self, peer: NodeId, tour: Tour, now: float) -> list[Effect]:
         self.counters.reroutes += 1
+        if (before := self.outbound) is not None:
+            self.overdue.note(before.peer, self.copy.stream.order, before.sent_at, again=False)
         self.copy.take_way(tour, raise_fence=True)
-        notice = self._notice(NoticeKind.REROUTED, peer)
+        out = self.outbound
+        notice = Notice(
+            kind=NoticeKind.REROUTED,
+            stream_id=self.visits.stream_id,
+            peer=peer,
+            instead_of=None if out is None else out.peer,
+            seconds=0.0 if out is None else now - out.sent_at,
+        )
         return [notice, *self._send(peer, attempts=1, now=now)]
-
-    def _notice(self, kind: NoticeKind, peer: NodeId) -> Notice:
-        return Notice(kind=kind, stream_id=self.copy.stream.stream_id, peer=peer)

@@ -69,11 +69,35 @@ class NoticeKind(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
-    """Something went wrong and was dealt with: one line for the log."""
+    """Something went wrong and was dealt with: one line for the log.
+
+    Attributes
+    ----------
+    kind : NoticeKind
+        What was done.
+    stream_id : StreamId
+        The stream.
+    peer : NodeId or None
+        Whom it was sent to.
+    instead_of : NodeId or None
+        Who had it in vain, where another way was taken.
+    seconds : float
+        For how long a receipt, or the stream, had been awaited.
+    tours : float
+        How many of the stream's tours that is; 0 where none was measured.
+    hop : int
+        Of the copy that was re-issued.
+    steps : int
+        How many local steps were given up.
+    """
 
     kind: NoticeKind
     stream_id: StreamId
     peer: NodeId | None = None
+    instead_of: NodeId | None = None
+    seconds: float = 0.0
+    tours: float = 0.0
+    hop: int = 0
     steps: int = 0
 
 

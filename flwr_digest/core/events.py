@@ -18,6 +18,7 @@ class TimerKind(Enum):
     LOST = "lost"  # a stream to come by again
     ANSWERS = "answers"  # the neighbors to answer an inquiry
     IDLE = "idle"  # news for a stream, where nobody trains any more
+    PACE = "pace"  # a node that is much slower than the others to make the pace's local steps
     MISSING = "missing"  # members that cannot be reached to come back, before the last tour
 
 

@@ -29,7 +29,10 @@ class Receipt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inquiry:
-    """I have not seen this stream for long: what is the newest copy that you keep?"""
+    """I have not seen this stream for long: what is the newest copy that you keep?
+
+    A neighbor that does not answer is asked, too, to hear of it when it does again (`Silence`).
+    """
 
     stream_id: StreamId
 

@@ -21,6 +21,7 @@ from flwr_digest.core.ids import NO_FENCE, NodeId, ShardId, StreamId
 from flwr_digest.core.ledger import Ledger
 from flwr_digest.core.messages import Hop, Message
 from flwr_digest.core.shard import Region, Shard
+from flwr_digest.core.silence import Silence
 from flwr_digest.core.state import StationState
 from flwr_digest.core.station import Station
 from flwr_digest.core.stream import Stream
@@ -57,10 +58,11 @@ class Node:
             )
         self.config = config
         self.shards = _shards(config, states)
+        self.silence = Silence()
         self.stations: dict[StreamId, Station] = {}
         for stream_id, state in sorted(states.items()):
             shard = self.shards[config.streams[stream_id].shard]
-            station = Station(config, stream_id, state.kept, state.highest, shard)
+            station = Station(config, stream_id, state.kept, state.highest, shard, self.silence)
             self.stations[stream_id] = station
         self.live: frozenset[NodeId] = frozenset()
 
@@ -135,15 +137,18 @@ class Node:
             case LinkUp(peer=peer):
                 self._check_neighbor(peer)
                 self.live |= {peer}
+                self.silence.ends(peer)
                 return self._each(lambda station: station.link_up(peer, self.live, now))
             case LinkDown(peer=peer):
                 self.live -= {peer}
+                self.silence.ends(peer)
                 return self._each(lambda station: station.link_down(peer, self.live, now))
             case TimerFired(timer=timer):
                 return self._station(timer.stream_id).timer_fired(timer.kind, self.live, now)
 
     def _message_received(self, peer: NodeId, message: Message, now: float) -> list[Effect]:
         self._check_message(peer, message)
+        self.silence.ends(peer)
         stream_id = _stream_of(message)
         if stream_id not in self.stations:  # it passes through
             self.stations[stream_id] = self._relay(stream_id)
@@ -157,7 +162,7 @@ class Node:
         shard = self.shards[self.config.streams[stream_id].shard]
         like = self.stations[next(iter(shard.regions))].kept.model
         nothing = Stream(stream_id=stream_id, model=like)
-        return Station(self.config, stream_id, nothing, NO_FENCE, None)
+        return Station(self.config, stream_id, nothing, NO_FENCE, None, self.silence)
 
     def _reconsider(self, shard_id: ShardId, now: float) -> list[Effect]:
         """Let held streams of a shard look again whether they may leave."""
@@ -229,7 +234,18 @@ def _shards(config: NodeConfig, states: Mapping[StreamId, StationState]) -> dict
         shard = shards.setdefault(shard_id, made)
         shard.regions[stream_id] = Region(account=account)
         shard.ledger = Ledger(rate=state.rate)
+    for shard in shards.values():
+        if shard.gateway:
+            _recall(shard, states)
     return shards
+
+
+def _recall(shard: Shard, states: Mapping[StreamId, StationState]) -> None:
+    """Let a gateway know what it had passed on, as far as it still does."""
+    for stream_id, region in shard.regions.items():
+        region.side = shard.config.side_of(stream_id)
+        if region.account.deposit is not None:
+            shard.recall(states[stream_id].kept)
 
 
 def _stream_of(message: Message) -> StreamId:

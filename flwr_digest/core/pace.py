@@ -15,6 +15,7 @@ class Pace:
     The pace holds a stream once on each tour, where the tour ends. Held at each node, all tours
     would be as slow as the slowest of them (measured: with unequal speeds, seven times as long). On
     a random walk there are no tours: there it holds at each node, and the walk may choose to stay.
+    A node that is much slower than the others holds it no longer than they would: see `Usual`.
 
     Attributes
     ----------
@@ -59,6 +60,10 @@ class Pace:
         pace = self.config.local_steps if self.holds else 0
         return max(self.steps_when_left + pace, self.stay_until_steps) - steps
 
+    def steps_until_kept(self, steps: int) -> int:
+        """Return how many more local steps the pace asks for; 0 or less: none."""
+        return self.steps_when_left + self.config.local_steps - steps
+
     def is_kept(self, steps: int) -> bool:
         """Whether the node has made the pace's local steps since the stream left."""
-        return steps - self.steps_when_left >= self.config.local_steps
+        return self.steps_until_kept(steps) <= 0

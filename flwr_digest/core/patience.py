@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from flwr_digest.core.config import NodeConfig
+from flwr_digest.core.ids import NodeId
 
 LEAST_SECONDS = 0.2  # as Linux's TCP: below that, a busy processor looks like a lost message
+MOST_GROWTH = 8  # a guess: three late answers make up for a wait that is 500 times too short
 MOST_BACKOFF = 64  # as TCP: past six doublings, waiting longer helps no one
 
 
@@ -53,6 +55,23 @@ class Patience:
         """Return the patience after a wait that was in vain: twice as long."""
         return replace(self, backoff=min(self.backoff * 2, MOST_BACKOFF))
 
+    def anew(self) -> Patience:
+        """Return the patience with another, whom nobody has waited for in vain.
+
+        Where nothing was ever observed, it may be the first wait that is too short, for all: then
+        this wait was as much in vain as any.
+        """
+        return self.in_vain() if self.smoothed_seconds is None else replace(self, backoff=1)
+
+    def too_short(self, seconds: float) -> Patience:
+        """Return the patience after what came too late, after `seconds`.
+
+        A frozen node's answer takes as long as it was frozen, and says little of others: so one
+        such observation makes the wait only some times longer.
+        """
+        wait_seconds = replace(self, backoff=1).wait_seconds
+        return self.observed(min(seconds, MOST_GROWTH * wait_seconds))
+
 
 @dataclass(kw_only=True, slots=True)
 class Delays:
@@ -74,10 +93,13 @@ class Delays:
 
     @property
     def lost_after_seconds(self) -> float:
-        """How long the stream may stay away."""
-        wait = self.tour.wait_seconds
-        measured = self.tour.smoothed_seconds is not None
-        return wait * self.lost_tours if measured else wait
+        """How long the stream may stay away: several tours, or as long as their variation says.
+
+        Not several times the latter: with tours that vary by as much it made nine (measured).
+        """
+        tour = self.tour
+        several = self.lost_tours * (tour.smoothed_seconds or 0.0) * tour.backoff
+        return max(several, tour.wait_seconds)
 
 
 def first_delays(config: NodeConfig) -> Delays:
@@ -114,3 +136,33 @@ class Grace:
     def renew(self) -> None:
         """Grant it anew, next time."""
         self.until = None
+
+
+@dataclass(kw_only=True, slots=True)
+class LastChance:
+    """A wait for nodes that cannot be reached, granted once for the same ones.
+
+    Not anew with each copy that comes: while it is held here others lose their patience, and what
+    they issue instead comes here, too, and would be held again, for ever (seen in simulation).
+
+    Attributes
+    ----------
+    grace : Grace
+        The wait.
+    nodes : frozenset of NodeId
+        Whom it was granted for last.
+    """
+
+    grace: Grace = field(default_factory=Grace)
+    nodes: frozenset[NodeId] = frozenset()
+
+    def until(self, nodes: frozenset[NodeId], now: float, seconds: float) -> float | None:
+        """Return until when to wait for some nodes, at first for `seconds`; None: no longer."""
+        if nodes != self.nodes:
+            self.nodes = nodes
+            self.grace.renew()
+        return self.grace.begun(now, seconds)
+
+    def renew(self) -> None:
+        """Grant it anew: things have changed."""
+        self.grace.renew()

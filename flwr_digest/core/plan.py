@@ -19,11 +19,12 @@ from enum import StrEnum
 from typing import Any
 
 from flwr_digest.core.config import NodeConfig, StreamPlan
+from flwr_digest.core.epoch import Contents, Told
 from flwr_digest.core.ids import Fence, NodeId, Order, ShardId, StreamId
 from flwr_digest.core.walk import Walk
 from flwr_digest.errors import ConfigError
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 """Both ends of a link, and broker and node, must speak the same."""
 
 RECORD = "digest"
@@ -71,6 +72,11 @@ class Hello:
         How many nodes the engine that this one runs in can run at once; 0: no such limit.
     examples : int or None
         How many training examples it has; None where it was not asked, or cannot tell.
+    epoch : int
+        The epoch of its last session; see `Plan`.
+    contents : tuple of Contents
+        For each shard, what the fullest copy here contains of each node; empty where there is no
+        copy but the initial model.
     """
 
     address: str
@@ -80,6 +86,8 @@ class Hello:
     life: int = 0
     slots: int = 0
     examples: int | None = None
+    epoch: int = 0
+    contents: tuple[Contents, ...] = ()
 
     def to_json(self) -> str:
         """Return the hello as JSON text."""
@@ -94,6 +102,8 @@ class Hello:
                 "life": self.life,
                 "slots": self.slots,
                 "examples": self.examples,
+                "epoch": self.epoch,
+                "contents": _contents_to_json(self.contents),
             }
         )
 
@@ -114,8 +124,10 @@ class Hello:
                 life=int(fields["life"]),
                 slots=int(fields["slots"]),
                 examples=_whole_or_none(fields["examples"]),
+                epoch=int(fields["epoch"]),
+                contents=_contents_from(fields["contents"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"not a hello of this version: {error!r}") from error
 
 
@@ -151,6 +163,9 @@ class Plan:
         How streams choose their way.
     life : int
         The life of this node's accounts that the plan was made for.
+    epoch : int
+        How often the streams of this run were cut anew. Within an epoch they go on; a node whose
+        last session was of an earlier one carries over what no stream has taken up yet.
     calls : int
         How many times to call a train handler that does not attach its model.
     steps_per_call : int
@@ -180,6 +195,7 @@ class Plan:
     drift_correction: bool = False
     walk: Walk = Walk.TOUR
     life: int = 0
+    epoch: int = 0
     calls: int = 1
     steps_per_call: int = 1
     steps: int | None = None
@@ -233,6 +249,7 @@ class Plan:
                 "drift_correction": self.drift_correction,
                 "walk": self.walk,
                 "life": self.life,
+                "epoch": self.epoch,
                 "calls": self.calls,
                 "steps_per_call": self.steps_per_call,
                 "steps": self.steps,
@@ -265,6 +282,7 @@ class Plan:
                 drift_correction=bool(fields["drift_correction"]),
                 walk=Walk(fields["walk"]),
                 life=int(fields["life"]),
+                epoch=int(fields["epoch"]),
                 calls=int(fields["calls"]),
                 steps_per_call=int(fields["steps_per_call"]),
                 steps=_whole_or_none(fields["steps"]),
@@ -307,6 +325,24 @@ def _streams(rows: dict[str, Any], regions: object) -> dict[StreamId, StreamPlan
         )
         for s, (shard, start, region) in rows.items()
     }
+
+
+def _contents_to_json(contents: tuple[Contents, ...]) -> dict[str, Any]:
+    """Return contents with each table once: after a session that closed all shards have one."""
+    tables: list[Contents] = []
+    for table in contents:
+        if table not in tables:
+            tables.append(table)
+    rows = [{str(node): list(told) for node, told in table.items()} for table in tables]
+    return {"tables": rows, "shards": [tables.index(table) for table in contents]}
+
+
+def _contents_from(fields: dict[str, Any]) -> tuple[Contents, ...]:
+    tables = [
+        {NodeId(int(node)): Told(int(life), int(steps)) for node, (life, steps) in row.items()}
+        for row in fields["tables"]
+    ]
+    return tuple(tables[index] for index in fields["shards"])
 
 
 def _fields(text: str, what: str) -> dict[str, Any]:

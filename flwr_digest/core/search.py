@@ -10,13 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from flwr_digest.core.decision import Decision, Then, wait
-from flwr_digest.core.effects import Effect, Send, SetTimer
+from flwr_digest.core.effects import AwaitSteps, Effect, Send, SetTimer
 from flwr_digest.core.events import TimerKind
 from flwr_digest.core.ids import NodeId, Order
 from flwr_digest.core.kept import KeptCopy
 from flwr_digest.core.messages import Inquiry, Sighting
 from flwr_digest.core.pace import Pace
 from flwr_digest.core.patience import Delays
+from flwr_digest.core.state import Counters
 from flwr_digest.core.timers import Timers
 from flwr_digest.core.visits import Visits
 
@@ -29,8 +30,14 @@ class Search:
     ----------
     copy, visits, pace, delays, timers
         The station's.
+    counters : Counters
+        The station's.
     left_at : float or None
         When the stream last left, by the driver's clock; None before.
+    toured_from : float or None
+        When the stream left after its first visit of a tour; None until it does.
+    away_since : float or None
+        When it left, or was first awaited; None while it is here.
     answers : dict of NodeId to Order
         What the neighbors keep, since they were asked.
     """
@@ -40,20 +47,53 @@ class Search:
     pace: Pace
     delays: Delays
     timers: Timers
+    counters: Counters = field(default_factory=Counters)
     left_at: float | None = None
+    toured_from: float | None = None
+    away_since: float | None = None
     answers: dict[NodeId, Order] = field(default_factory=dict)
 
     def left(self, now: float) -> None:
         """Note that the stream leaves."""
-        self.left_at = now
+        self.left_at = self.away_since = now
+        if self.toured_from is None or self.copy.stream.tour.seen == {self.copy.node_id}:
+            self.toured_from = now
 
-    def came_back(self, now: float) -> None:
-        """Learn from a stream that has come how long its tours take."""
-        if self.left_at is not None:
-            self.delays.tour = self.delays.tour.observed(now - self.left_at)
+    def came_back(self, now: float, *, again: bool = False) -> None:
+        """Learn from a stream that has come how long its tours take.
+
+        `again` says that it has been here on this tour: it only passes. A stream that goes back and
+        forth between two ends of the network passes soon, and then stays away for long; whoever
+        took that for a tour would issue it again each time before it gets there (seen in
+        simulation: for ever).
+        """
+        self.silence_ends(now)
+        if self.toured_from is not None and not again:
+            self.delays.tour = self.delays.tour.observed(now - self.toured_from)
+            self.toured_from = None
+
+    def silence_ends(self, now: float) -> None:
+        """Note for how long the stream was away, at a node that awaits it."""
+        if self.visits.shard is not None:
+            seconds, counters = self.away_seconds(now), self.counters
+            tours = self.in_tours(seconds)
+            counters.longest_silence_seconds = max(counters.longest_silence_seconds, seconds)
+            counters.longest_silence_tours = max(counters.longest_silence_tours, tours)
+        self.away_since = None
+
+    def away_seconds(self, now: float) -> float:
+        """Return for how long the stream has been away; 0 while it is here."""
+        return 0.0 if self.away_since is None else now - self.away_since
+
+    def in_tours(self, seconds: float) -> float:
+        """Return how many of the stream's tours a time is; 0 where none was measured."""
+        tour_seconds = self.delays.tour.smoothed_seconds
+        return seconds / tour_seconds if tour_seconds else 0.0
 
     def wait(self, now: float) -> SetTimer:
         """Return the timer that fires when the stream has stayed away for too long."""
+        if self.away_since is None:
+            self.away_since = now
         return self.timers.set(TimerKind.LOST, now + self.delays.lost_after_seconds)
 
     def wait_less(self, now: float) -> SetTimer:
@@ -66,8 +106,13 @@ class Search:
             return wait()  # whoever is no member has nothing to miss
         if not live and self.visits.trained:
             return Decision(then=Then.GIVE_UP)  # no link for so long, and nothing left to do
-        if not live or self._still_on_first_tour():
+        if not live:
             return Decision(then=Then.AWAIT)
+        if self._still_on_first_tour():
+            # Nobody hands in steps for a stream that never comes: else this would not end.
+            missing_steps = self.pace.steps_until_kept(self.visits.steps)
+            steps = AwaitSteps(stream_id=self.visits.stream_id, more_steps=missing_steps)
+            return Decision(then=Then.AWAIT, effects=(steps,))
         return wait(*self._ask(live, now))
 
     def answered(self, peer: NodeId, sighting: Sighting) -> None:

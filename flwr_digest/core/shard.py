@@ -7,17 +7,18 @@ goes into the accounts of the others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from flwr_digest.core.account import Account, contribute, deposit
+from flwr_digest.core.account import Account, contribute, deposit, pass_on
 from flwr_digest.core.config import NodeConfig
 from flwr_digest.core.effects import Rebase
 from flwr_digest.core.events import LocalSteps
-from flwr_digest.core.ids import Fence, ShardId, StreamId
+from flwr_digest.core.ids import Fence, NodeId, ShardId, StreamId
 from flwr_digest.core.ledger import Ledger
 from flwr_digest.core.news import NO_NEWS, News, news_of_others
-from flwr_digest.core.stream import Stream
+from flwr_digest.core.stream import Stream, Visit
 from flwr_digest.core.vector import Vector
 
 RATE_WINDOW_STEPS = 20
@@ -50,12 +51,19 @@ class Region:
         With what content the stream left here last; None before.
     complete : bool
         Whether all other members, and all behind them, had finished training.
+    side : frozenset of NodeId
+        At a gateway: the other nodes whose work the stream brings here.
+    told : mapping of NodeId to Visit, or None
+        Of these, up to which visit their work was passed on to the other regions: none of those
+        that it does not name. None where that is not known.
     """
 
     account: Account
     news: News = NO_NEWS
     content: Content | None = None
     complete: bool = False
+    side: frozenset[NodeId] = frozenset()
+    told: Mapping[NodeId, Visit] | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -76,8 +84,9 @@ class Shard:
         Whether the node has finished training.
     blind : bool
         Whether the node came back without knowing what it had passed on between regions. Then it
-        passes on nothing until the next session: whatever a stream brings, another life of this
-        node may have passed on, and an older copy may bring it as if it were new.
+        passes on nothing in this session, and the next begins a new epoch: whatever a stream
+        brings, another life of this node may have passed on, and an older copy may bring it as if
+        it were new.
     """
 
     config: NodeConfig
@@ -140,6 +149,29 @@ class Shard:
                 news = news.joined(region.news)
         return news
 
+    def with_told(self, stream: Stream) -> Stream:
+        """Return a stream after its visit with whose work of other regions it contains by now.
+
+        So a stream tells of every node of the session how much of its work it contains. What was
+        passed on before and is called back by now, as an older copy has taken the place of one,
+        it does not contain any more.
+        """
+        visits = dict(stream.visits)
+        for other, region in self.regions.items():
+            if other != stream.stream_id and region.told is not None:
+                visits = {n: visit for n, visit in visits.items() if n not in region.side}
+                visits.update(region.told)
+        return replace(stream, visits=visits)
+
+    def recall(self, stream: Stream) -> None:
+        """Note what a copy contains of the nodes on its side that was passed on from here."""
+        region = self.regions[stream.stream_id]
+        region.told = {
+            node: replace(visit, born_seconds=0.0, behind=0)  # the gateway's own has told the age
+            for node, visit in stream.visits.items()
+            if node in region.side
+        }
+
     def visited_by(self, stream: Stream, came_with: Content, offset_seconds: float) -> bool:
         """Note what a stream knows after a visit, and pass on to other regions what is new.
 
@@ -164,10 +196,13 @@ class Shard:
         if self.blind:
             return False
         region.account, change = deposit(region.account, stream)
+        if change is None:
+            return False
+        self.recall(stream)
         for other_id, other in self.regions.items():
-            if other_id != stream.stream_id and change is not None:
-                other.account = contribute(other.account, change, steps=0)
-        return change is not None
+            if other_id != stream.stream_id:
+                other.account = pass_on(other.account, change)
+        return True
 
     def ended(self, stream_id: StreamId) -> None:
         """Note that a stream's last tour is over: nothing more comes from its region.

@@ -81,7 +81,12 @@ def for_new_session(state: StationState, *, drift_correction: bool) -> StationSt
 
 @dataclass(kw_only=True, slots=True)
 class Counters:
-    """What happened to one stream at one node in this session."""
+    """What happened to one stream at one node in this session.
+
+    `longest_silence_seconds` is the longest time that the stream was away from a member, from its
+    leaving, or from the start of the session, to its coming; `longest_silence_tours` the most of
+    its tours, as measured until then, that it was away for.
+    """
 
     visits: int = 0
     hops_sent: int = 0
@@ -92,3 +97,5 @@ class Counters:
     replacements: int = 0
     lost_deposits: int = 0
     forfeited_steps: int = 0
+    longest_silence_seconds: float = 0.0
+    longest_silence_tours: float = 0.0

@@ -31,12 +31,19 @@ from flwr_digest.core.kept import KeptCopy
 from flwr_digest.core.messages import Close, Hop, Inquiry, Message, Receipt, Sighting
 from flwr_digest.core.pace import Pace
 from flwr_digest.core.patience import first_delays
+from flwr_digest.core.route import is_alone
 from flwr_digest.core.search import Search
 from flwr_digest.core.shard import Shard
+from flwr_digest.core.silence import Silence
 from flwr_digest.core.state import Counters
 from flwr_digest.core.stream import Stream, Tour
 from flwr_digest.core.timers import Timers
+from flwr_digest.core.usual import Usual
 from flwr_digest.core.visits import Visits
+from flwr_digest.core.walk import Walk
+
+HELD_TIMERS = (TimerKind.MISSING, TimerKind.IDLE, TimerKind.PACE)
+"""Those that a stream waits for while it is here."""
 
 
 class Station:
@@ -58,6 +65,7 @@ class Station:
         kept: Stream,
         highest: Fence,
         shard: Shard | None,
+        silence: Silence | None = None,
     ) -> None:
         self.config = config
         self.stream_id = stream_id
@@ -69,13 +77,29 @@ class Station:
         self.held = False  # the stream is here, and leaves when pace and links allow
         self.copy, self.visits, self.counters = copy, visits, counters
         self.timers, self.delays, self.pace = timers, delays, pace
+        self.silence = Silence() if silence is None else silence
+        self.usual = Usual(config=config)
         self.holding = Holding(
-            config=config, copy=copy, visits=visits, delays=delays, timers=timers, pace=pace
+            config=config,
+            copy=copy,
+            visits=visits,
+            delays=delays,
+            timers=timers,
+            pace=pace,
+            usual=self.usual,
         )
         self.departure = Departure(
-            config=config, copy=copy, visits=visits, delays=delays, timers=timers, counters=counters
+            config=config,
+            copy=copy,
+            visits=visits,
+            delays=delays,
+            timers=timers,
+            counters=counters,
+            silence=self.silence,
         )
-        self.search = Search(copy=copy, visits=visits, delays=delays, timers=timers, pace=pace)
+        self.search = Search(
+            copy=copy, visits=visits, delays=delays, timers=timers, pace=pace, counters=counters
+        )
         self.ending = Ending(copy=copy, visits=visits, departure=self.departure, timers=timers)
 
     @property
@@ -118,6 +142,7 @@ class Station:
     def start(self, live: frozenset[NodeId], now: float) -> list[Effect]:
         """Begin the session: the stream starts here, or is awaited."""
         self.copy.follow_clock(self.kept, now)
+        self.usual.begin(self.kept, now)
         starts = self.config.streams[self.stream_id].start == self.config.node_id
         if starts and not self._outdated:
             self.copy.heard_of(Fence(self.config.generation, NO_FENCE.node))
@@ -168,7 +193,7 @@ class Station:
             self.counters.stale_drops += 1
             return [Send(peer=peer, message=self.copy.receipt_for(stream))]
         canceled = self.timers.cancel_all()
-        self.search.came_back(now)
+        self.search.came_back(now, again=self._only_passes(stream))
         self.departure.outbound = None
         self.ending.reopen()
         self.copy.heard_of(stream.fence)
@@ -176,6 +201,11 @@ class Station:
         self.holding.arrived()
         receipt = Send(peer=peer, message=self.copy.receipt_for(stream))
         return [*canceled, *self.visits.settle(stream, now), receipt, *self._hold(live, now)]
+
+    def _only_passes(self, stream: Stream) -> bool:
+        """Whether a copy has been here on the tour that it is on; a random walk has no tours."""
+        touring = self.config.walk is Walk.TOUR or self.visits.trained
+        return touring and self.config.node_id in stream.tour.seen
 
     def _receipt_arrived(self, peer: NodeId, receipt: Receipt, now: float) -> list[Effect]:
         self.copy.heard_of(receipt.newest.fence)
@@ -204,18 +234,25 @@ class Station:
         """Send the held stream on, if the pace is kept and there is a neighbor to send it to."""
         if not self.held or self.closed:
             return []
-        return self._carry_out(self.holding.decide(live, now), live, now)
+        return self._carry_out(self.holding.decide(self._answering(live), now), live, now)
+
+    def _answering(self, live: frozenset[NodeId]) -> frozenset[NodeId]:
+        """Return the neighbors that answer; all, where no member can be reached by way of those."""
+        answering = self.silence.answering(live)
+        if answering == live or is_alone(self.config, self.stream_id, answering):
+            return live
+        return answering
 
     # --- when something is late, or comes or goes -------------------------------------------
 
     def timer_fired(self, kind: TimerKind, live: frozenset[NodeId], now: float) -> list[Effect]:
         """Deal with a wait that has ended without what was waited for."""
         self.timers.fired(kind)
-        if self.closed or self.held != (kind in (TimerKind.MISSING, TimerKind.IDLE)):
+        if self.closed or self.held != (kind in HELD_TIMERS):
             return []
         match kind:
-            case TimerKind.MISSING | TimerKind.IDLE:
-                decision = self.holding.decide(live, now)
+            case TimerKind.MISSING | TimerKind.IDLE | TimerKind.PACE:
+                decision = self.holding.decide(self._answering(live), now)
             case TimerKind.RECEIPT:
                 decision = self.departure.late(live, now)
             case TimerKind.LOST | TimerKind.ANSWERS if self.outbound is not None:
@@ -229,7 +266,7 @@ class Station:
     def link_up(self, peer: NodeId, live: frozenset[NodeId], now: float) -> list[Effect]:
         """A link has come: a stream that waited for one can go."""
         if self.ending.withdraw():  # it was too early to give up
-            self.holding.missing.renew()
+            self.holding.alone.renew()
             return self._try_to_leave(live, now) if self.held else [self.search.wait(now)]
         if self.outbound is None:
             return self._try_to_leave(live, now)
@@ -239,7 +276,9 @@ class Station:
         """A link has gone: with it, perhaps, the stream that was sent over it last."""
         if self.outbound is not None:
             return self._carry_out(self.departure.link_down(peer, live, now), live, now)
-        if self.closed or self.held or self.departure.sent_to != peer:
+        start = self.config.streams[self.stream_id].start
+        had_it = self.departure.sent_to == peer or (self.kept.hop == 0 and peer == start)
+        if self.closed or self.held or not had_it:
             return []
         return [self.search.wait_less(now)]
 
@@ -259,8 +298,7 @@ class Station:
                 return [self.search.wait(now)]
             case Then.REISSUE:
                 self.counters.reissues += 1
-                notice = Notice(kind=NoticeKind.REISSUED, stream_id=self.stream_id)
-                return [notice, *self._reissue(live, now)]
+                return [self._notice_of_reissue(now), *self._reissue(live, now)]
             case Then.CLOSE:
                 return self.ending.close(live)
             case Then.GIVE_UP:
@@ -270,10 +308,26 @@ class Station:
         self.held = False
         self.holding.left()
         self.search.left(now)
-        return self.departure.send(peer, tour, now)
+        self.usual.left(self.kept, self.visits.steps, now)
+        inquiry = Inquiry(stream_id=self.stream_id)
+        questions = [Send(peer=each, message=inquiry) for each in self.silence.to_ask(now)]
+        canceled = self.timers.cancel(TimerKind.PACE)
+        return [*canceled, *questions, *self.departure.send(peer, tour, now)]
+
+    def _notice_of_reissue(self, now: float) -> Notice:
+        seconds = self.search.away_seconds(now)
+        return Notice(
+            kind=NoticeKind.REISSUED,
+            stream_id=self.stream_id,
+            seconds=seconds,
+            tours=self.search.in_tours(seconds),
+            hop=self.kept.hop,
+        )
 
     def _reissue(self, live: frozenset[NodeId], now: float) -> list[Effect]:
         """Put the kept copy back into the world, above every other copy."""
         copy = self.copy.reissued()
+        self.usual.renew()
+        self.search.silence_ends(now)
         self.pace.tour_begins()
         return [*self.visits.settle(copy, now), *self._hold(live, now)]

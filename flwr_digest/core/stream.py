@@ -43,6 +43,14 @@ class Visit:
 NEVER = Visit(life=0, number=0, hop=0, steps=0)
 
 
+def told_by_steps(visit: Visit) -> Visit:
+    """Return a visit of an earlier epoch: only how many steps it has left in the copy counts.
+
+    Its number is that of the steps, and its hop 0, which no visit of this epoch has.
+    """
+    return Visit(life=visit.life, number=visit.steps, hop=0, steps=visit.steps)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tour:
     """How far a stream has come on its tour.

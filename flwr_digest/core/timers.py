@@ -34,6 +34,13 @@ class Timers:
         """Note that a timer is no longer set."""
         self.kinds.discard(kind)
 
+    def cancel(self, kind: TimerKind) -> list[Effect]:
+        """Return the effect that ends one wait, if it is under way."""
+        if kind not in self.kinds:
+            return []
+        self.kinds.discard(kind)
+        return [CancelTimer(timer=Timer(kind=kind, stream_id=self.stream_id))]
+
     def cancel_all(self) -> list[Effect]:
         """Return the effects that end all waits that are under way."""
         kinds = sorted(self.kinds, key=attrgetter("value"))

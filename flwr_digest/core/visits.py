@@ -145,7 +145,7 @@ class Visits:
         news, kept = shard.news_for(self.stream_id, now), self.copy.stream
         born_seconds = news.born_seconds - offset
         visit = replace(kept.last_visit(me), behind=news.nodes, born_seconds=born_seconds)
-        self.copy.stream = replace(kept, visits={**kept.visits, me: visit})
+        self.copy.stream = shard.with_told(replace(kept, visits={**kept.visits, me: visit}))
         if not shard.visited_by(self.copy.stream, came_with, offset):
             self.counters.lost_deposits += 1
 

@@ -28,6 +28,7 @@ from flwr_digest.core.events import (
     SessionStarted,
     Timer,
     TimerFired,
+    TimerKind,
     TrainingFinished,
 )
 from flwr_digest.core.ids import NodeId, ShardId, StreamId
@@ -38,6 +39,7 @@ from flwr_digest.core.trainer import Trainer
 from flwr_digest.core.vector import Vector
 from flwr_digest.errors import DivergedError, RemoteProtocolError
 from flwr_digest.overlay.corrections import Corrections
+from flwr_digest.overlay.faults import FaultLog, words
 from flwr_digest.overlay.items import (
     Delivered,
     Finished,
@@ -79,6 +81,8 @@ class Driver:
         Neighbors that there has been a link to.
     stranded : bool
         Whether the last stream was closed for want of links: neighbors are gone without goodbye.
+    links_lost, links_refused : int
+        How often a link ended without goodbye, and how often because the neighbor broke the rules.
     """
 
     def __init__(
@@ -96,6 +100,9 @@ class Driver:
         self.met: set[NodeId] = set()
         self.closed = False
         self.stranded = False
+        self.links_lost = self.links_refused = 0
+        self._faults = FaultLog(node.config.node_id)
+        self._lost_at: dict[NodeId, float] = {}  # links that broke and are not back
         self._trainer = trainer
         self._clock = clock
         self._inbox: SimpleQueue[Item] = SimpleQueue()
@@ -127,6 +134,7 @@ class Driver:
                 continue
             if isinstance(item, Stop):
                 self._take_all_steps()
+                self._faults.end()
                 return
             self._deal_with(item)
 
@@ -155,19 +163,36 @@ class Driver:
             self.departed.discard(link.peer)
             self.met.add(link.peer)
             self.changed.notify_all()
+        self._tell_of_return(link.peer)
         self._handle(LinkUp(peer=link.peer))
 
     def _link_down(self, link: Link, reason: str) -> None:
         if self.links.get(link.peer) is not link:
             return
-        level = LOGGER.debug if link.goodbye else LOGGER.warning
-        level("node %d lost its link to %d: %s", self.node.config.node_id, link.peer, reason)
+        self._tell_of_loss(link, reason)
         with self.changed:
             del self.links[link.peer]
             if link.goodbye:
                 self.departed.add(link.peer)
             self.changed.notify_all()
         self._handle(LinkDown(peer=link.peer))
+
+    def _tell_of_loss(self, link: Link, reason: str) -> None:
+        if link.goodbye:
+            LOGGER.debug("node %d: node %d: %s", self.node.config.node_id, link.peer, reason)
+            return
+        now = self._clock()
+        self.links_lost += 1
+        self.links_refused += link.refused
+        self._lost_at.setdefault(link.peer, now)
+        line = f" lost its link to node {link.peer}: {reason}; streams go another way until it is"
+        self._faults.tell(f"link to node {link.peer} lost", f"{line} back", now)
+
+    def _tell_of_return(self, peer: NodeId) -> None:
+        if (lost_at := self._lost_at.pop(peer, None)) is not None:
+            now = self._clock()
+            line = f" is linked with node {peer} again, after {now - lost_at:.1f} s"
+            self._faults.tell(f"link to node {peer} back", line, now)
 
     def _delivered(self, link: Link, message: Message) -> None:
         if self.links.get(link.peer) is not link:
@@ -215,12 +240,24 @@ class Driver:
         now = self._clock()
         for timer in [timer for timer, at in self._timers.items() if at <= now]:
             if self._timers.pop(timer, None) is not None:  # an earlier one may have cancelled it
+                self._take_what_explains(timer)
                 self._handle(TimerFired(timer=timer))
+
+    def _take_what_explains(self, timer: Timer) -> None:
+        """Hand in the local steps that may explain a stream's absence: its pace, if there are few.
+
+        Else a stream that has never come, and for which nobody took them, is never missed.
+        """
+        plan = self.node.config.streams[timer.stream_id]
+        if timer.kind is TimerKind.LOST and self.node.config.node_id in plan.members:
+            self._take_steps(plan.shard)
 
     # --- out ----------------------------------------------------------------------------------
 
     def _handle(self, event: Event) -> None:
-        effects = self.node.handle(event, self._clock())
+        now = self._clock()
+        self._faults.calm(now)
+        effects = self.node.handle(event, now)
         if self._keep is not None and (shards := self._changed_by(effects)):
             self._keep(self.node.states_of(shards))
         for effect in effects:
@@ -252,17 +289,9 @@ class Driver:
             case CancelTimer(timer=timer):
                 self._timers.pop(timer, None)
             case Notice():
-                self._log(effect)
+                self._faults.tell(*words(effect), self._clock())
             case StreamClosed():
                 with self.changed:
                     self.closed = self.node.closed
                     self.stranded = not self.links and not self.abandoned
                     self.changed.notify_all()
-
-    def _log(self, notice: Notice) -> None:
-        where = f" (node {notice.peer})" if notice.peer is not None else ""
-        count = f" ({notice.steps} steps)" if notice.steps else ""
-        LOGGER.warning(
-            "node %d, stream %d: %s%s%s",
-            self.node.config.node_id, notice.stream_id, notice.kind.value, where, count,
-        )  # fmt: skip

@@ -43,6 +43,11 @@ class Keeper:
     clock : callable
         Seconds, never running backwards.
 
+    Attributes
+    ----------
+    failed_saves : int
+        How often the file could not be written.
+
     Raises
     ------
     ConfigError
@@ -64,7 +69,8 @@ class Keeper:
         self._unsaved: dict[StreamId, StationState] = {}
         self._due = 0.0
         self._begun = False
-        self._trouble = False
+        self._trouble_since: float | None = None
+        self.failed_saves = self._failed_before = 0
 
     def begin(self, states: Mapping[StreamId, StationState]) -> None:
         """Begin a session with these states; they are saved in any case, with their lives."""
@@ -95,10 +101,9 @@ class Keeper:
         arrays = {name: values for part in self._arrays.values() for name, values in part.items()}
         self._begun = self._begun or self._attempt(self._file.begin)
         if self._begun and self._attempt(lambda: self._file.commit(arrays)):
-            if self._trouble:
-                LOGGER.warning("node %d: its state is saved again", self._node_id)
-            self._trouble = False
+            self._tell_of_end()
         else:
+            self.failed_saves += 1
             self._attempt(self._file.fall_behind)
         ended = self._clock()
         self._due = ended + (ended - began) * (1 / self._share - 1) if self._share else math.inf
@@ -108,15 +113,25 @@ class Keeper:
         try:
             write()
         except OSError as error:
-            if not self._trouble:
+            if self._trouble_since is None:
                 LOGGER.warning(
-                    "node %d cannot save its state to %s (%s) and goes on without: if it is killed "
+                    "node %d cannot save its state to %s (%s); training goes on: if it is killed "
                     "now, the work that no stream has taken up is lost",
                     self._node_id, self._file.path, error.strerror or error,
                 )  # fmt: skip
-            self._trouble = True
+                self._trouble_since, self._failed_before = self._clock(), self.failed_saves
             return False
         return True
+
+    def _tell_of_end(self) -> None:
+        if self._trouble_since is not None:
+            seconds = self._clock() - self._trouble_since
+            failed = self.failed_saves - self._failed_before
+            LOGGER.warning(
+                "node %d: its state is saved again, after %d saves in %.1f s that failed",
+                self._node_id, failed, seconds,
+            )  # fmt: skip
+        self._trouble_since = None
 
 
 def check_share(share: float, name: str) -> float:

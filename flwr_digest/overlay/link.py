@@ -92,7 +92,7 @@ class Link:
 
     def refuse(self, reason: str) -> None:
         """Tell the neighbor why it loses this link, and end it."""
-        LOGGER.error("link to node %d ended: it sent %s", self.peer, reason)
+        LOGGER.debug("link to node %d ended: it sent %s", self.peer, reason)  # the driver tells
         self.refused = True
         self._outbox.put([refusal(reason)])
         self.end()

@@ -35,6 +35,8 @@ def state_arrays(stream_id: StreamId, state: StationState) -> dict[str, npt.NDAr
     if account.deposit is not None:
         cargos["deposit"] = account.deposit
     cargos |= {f"applied/{n}": entry.inflow for n, entry in account.applied.items()}
+    owns = {"own": account.own} | {f"own/{n}": entry.own for n, entry in account.applied.items()}
+    cargos |= {name: own for name, own in owns.items() if own is not None}
     parts: dict[str, Any] = {ABOUT: json_array(_about(state))}
     for name, cargo in cargos.items():
         parts[name] = cargo.model
@@ -117,6 +119,9 @@ def _state_from(stream: int, arrays: Arrays) -> StationState:
         name = f"{stream}/{name}"
         return Cargo(model=arrays[name], rate=arrays.get(f"{name}/rate"))
 
+    def cargo_or_none(name: str) -> Cargo | None:
+        return cargo(name) if f"{stream}/{name}" in arrays else None
+
     return StationState(
         account=Account(
             life=about["life"],
@@ -124,10 +129,11 @@ def _state_from(stream: int, arrays: Arrays) -> StationState:
             steps=about["steps"],
             entries=about["entries"],
             applied={
-                int(n): _applied_from(row, cargo(f"applied/{n}"))
+                int(n): _applied_from(row, cargo(f"applied/{n}"), cargo_or_none(f"own/{n}"))
                 for n, row in about["applied"].items()
             },
-            deposit=cargo("deposit") if f"{stream}/deposit" in arrays else None,
+            deposit=cargo_or_none("deposit"),
+            own=cargo_or_none("own"),
         ),
         kept=_kept_from(StreamId(stream), cargo("kept"), about),
         highest=_fence(about["highest"]),
@@ -148,7 +154,7 @@ def _kept_from(stream_id: StreamId, cargo: Cargo, about: Mapping[str, Any]) -> S
     )
 
 
-def _applied_from(row: list[Any], inflow: Cargo) -> Applied:
+def _applied_from(row: list[Any], inflow: Cargo, own: Cargo | None) -> Applied:
     fence, hop, steps, entries, previous = row
     return Applied(
         fence=_fence(fence),
@@ -157,6 +163,7 @@ def _applied_from(row: list[Any], inflow: Cargo) -> Applied:
         entries=entries,
         inflow=inflow,
         previous=previous,
+        own=own,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from flwr_digest.core.address import NOWHERE
+from flwr_digest.core.faults import faults_in
 from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.core.layout import Layout
 from flwr_digest.core.messages import Message
@@ -136,7 +137,11 @@ class Session:
             self._server.stop(grace_seconds=max(0.0, end - self._clock()))
         self.driver.post(Stop())
         if not self._crew.join(GOODBYE_SECONDS):
-            LOGGER.warning("node %d: a link did not end in time", self.node_id)
+            LOGGER.warning(
+                "node %d: a link did not end within %g s and is left to itself",
+                self.node_id, GOODBYE_SECONDS,
+            )  # fmt: skip
+        self._tell_of_faults()
         if self.listen.startswith("unix:"):
             Path(self.listen.removeprefix("unix:")).unlink(missing_ok=True)
 
@@ -207,6 +212,14 @@ class Session:
             unshared_steps=max((state.account.unshared_steps for state in states), default=0),
             corrections_off=int(self.driver.uncorrected),
             seconds=self._clock() - self._began,
+            links_lost=self.driver.links_lost,
+            links_refused=self.driver.links_refused,
+            failed_saves=0 if self.keeper is None else self.keeper.failed_saves,
+            away_seconds={
+                stream_id: station.search.away_seconds(self._clock())
+                for stream_id, station in self.driver.node.members.items()
+                if not station.closed
+            },
         )
 
     @property
@@ -227,6 +240,12 @@ class Session:
                 if not self.driver.changed.wait(min(left, NEWS_SECONDS)) and left > NEWS_SECONDS:
                     LOGGER.info("node %d %s", self.node_id, news())
         return True
+
+    def _tell_of_faults(self) -> None:
+        """Sum up the session's faults in one line."""
+        report = self.report()
+        level = LOGGER.warning if faults_in(report.totals()) else LOGGER.info
+        level("node %d: %s", self.node_id, report.summary())
 
     def _missing(self) -> frozenset[NodeId]:
         return self.neighbors - set(self.driver.links) - self.driver.departed

@@ -153,6 +153,23 @@ class StateFile:
                     f"{aside.name}, and this node starts anew when it is invited again"
                 ) from error
 
+    def peek(self, parse: Callable[[Arrays], T]) -> Loaded[T]:
+        """Return what the file holds, parsed, and leave it alone whatever it is.
+
+        Raises
+        ------
+        StateError
+            There is none, or it is torn, foreign, or just being written.
+        """
+        with self._lock:
+            try:
+                with self.path.open("rb") as file:
+                    return self._read(file.fileno(), parse)
+            except FileNotFoundError as error:
+                raise StateError(f"there is no state file {self.path}") from error
+            except UNREADABLE as error:
+                raise StateError(f"{self.path} is torn or not of this version ({error})") from error
+
     def _read(self, fd: int, parse: Callable[[Arrays], T]) -> Loaded[T]:
         snapshot = Seal.from_bytes(os.pread(fd, SEAL_BYTES, 0))
         found = os.pread(fd, SEAL_BYTES, SESSION_AT)
@@ -165,7 +182,10 @@ class StateFile:
                 return Loaded(content=content, exact=session.exact_now)
             exact = session.exact_now
         except UNREADABLE as error:
-            LOGGER.warning("%s: the news of its last session is torn (%s)", self.path, error)
+            LOGGER.warning(
+                "%s: the news of its last session is torn (%s); what was saved before it is used",
+                self.path, error,
+            )  # fmt: skip
             exact = False
         return Loaded(content=parse(self._read_arrays(fd, snapshot)), exact=exact)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flwr_digest.errors import ConfigError
-from flwr_digest.sim.faults import Absence, Outage
+from flwr_digest.sim.faults import Absence, Freeze, Outage
 
 Span = tuple[float, float]
 """From when to when, in seconds; the end does not belong to it."""
@@ -43,8 +43,9 @@ class Downtime:
         Who has a link to whom. None: everyone to everyone.
     outages : sequence of Outage
         When which links are down.
-    absences : sequence of Absence
-        When which nodes are away: all their links are down.
+    absences : sequence of Absence or Freeze
+        When which nodes are away: all their links are down. A frozen node is no more away than
+        others; here may be told of it where nobody minds the difference.
 
     Raises
     ------
@@ -56,7 +57,7 @@ class Downtime:
         self,
         neighbors: Mapping[int, frozenset[int]] | None,
         outages: Sequence[Outage] = (),
-        absences: Sequence[Absence] = (),
+        absences: Sequence[Absence | Freeze] = (),
     ) -> None:
         self._neighbors = neighbors
         self._outages = tuple(outages)
@@ -64,7 +65,7 @@ class Downtime:
         self._spans: dict[tuple[int, int], tuple[Span, ...]] = {}
         for outage in self._outages:
             for ends in outage.links:
-                self._check_link(*ends)
+                check_link("outages", neighbors, *ends)
 
     def of(self, one: int, other: int) -> tuple[Span, ...]:
         """Return when the link between two nodes is down: in order, and apart from each other.
@@ -75,7 +76,7 @@ class Downtime:
             return ()  # by far most runs, and each node asks for each of its links
         ends = (min(one, other), max(one, other))
         if ends not in self._spans:
-            faults: list[Outage | Absence] = [o for o in self._outages if o.cuts(*ends)]
+            faults: list[Outage | Absence | Freeze] = [o for o in self._outages if o.cuts(*ends)]
             faults += [absence for absence in self._absences if absence.node in ends]
             self._spans[ends] = _merged((f.start_seconds, f.end_seconds) for f in faults)
         return self._spans[ends]
@@ -109,10 +110,13 @@ class Downtime:
         there = {(node, peer) for node, peers in topology for peer in peers if node < peer}
         return sorted(named | there)
 
-    def _check_link(self, one: int, other: int) -> None:
-        """Raise `ConfigError` for a link that there is not."""
-        if self._neighbors is not None and other not in self._neighbors.get(one, frozenset()):
-            raise ConfigError(f"outages.links has [{one}, {other}]: the topology has no such link")
+
+def check_link(
+    field: str, neighbors: Mapping[int, frozenset[int]] | None, one: int, other: int
+) -> None:
+    """Raise `ConfigError` for a link that there is not, among such neighbors."""
+    if neighbors is not None and other not in neighbors.get(one, frozenset()):
+        raise ConfigError(f"{field}.links has [{one}, {other}]: the topology has no such link")
 
 
 def _merged(spans: Iterable[Span]) -> tuple[Span, ...]:

@@ -9,21 +9,36 @@ import numpy as np
 from flwr_digest.errors import ConfigError, LocalProtocolError
 from flwr_digest.learning.checks import Range, check_number
 from flwr_digest.learning.seeds import Purpose, generator
-from flwr_digest.sim.downtime import Change, Downtime, Span
-from flwr_digest.sim.faults import Absence, Outage
+from flwr_digest.sim.downtime import Change, Downtime, Span, check_link
+from flwr_digest.sim.faults import Absence, Freeze, Loss, Outage
 
 __all__ = ["Change", "Network"]
 
 _BLOCK_DRAWS = 64
 """Losses of a link that are drawn at once."""
 
+_IN_SPELLS = 1
+"""Tells the draws of spells of losses from those of losses at any time."""
+
 
 class _Direction:
     """One direction of a link: when it is free, what was sent, and which message is lost next."""
 
-    __slots__ = ("_draws", "_lost", "_seed", "bytes_sent", "down", "free_at", "messages_sent")
+    __slots__ = (
+        "_draws",
+        "_lost",
+        "_seed",
+        "_spells",
+        "_spells_draws",
+        "bytes_sent",
+        "down",
+        "free_at",
+        "messages_sent",
+    )
 
-    def __init__(self, down: tuple[Span, ...], seed: tuple[int, int, int]) -> None:
+    def __init__(
+        self, down: tuple[Span, ...], seed: tuple[int, int, int], spells: tuple[Loss, ...] = ()
+    ) -> None:
         self.down = down
         self.free_at = 0.0
         self.bytes_sent = 0
@@ -31,6 +46,8 @@ class _Direction:
         self._seed = seed
         self._draws: np.random.Generator | None = None
         self._lost: list[bool] = []
+        self._spells = spells
+        self._spells_draws: np.random.Generator | None = None
 
     def loses(self, loss: float) -> bool:
         """Whether chance takes the next message; depends on its number on this link only."""
@@ -40,6 +57,17 @@ class _Direction:
                 self._draws = generator(seed, Purpose.LOSSES, sender, receiver)
             self._lost = (self._draws.random(_BLOCK_DRAWS) < loss).tolist()[::-1]
         return self._lost.pop()
+
+    def loses_in_spell(self, start: float) -> bool:
+        """Whether a spell of losses takes a message that is put on the link at a time."""
+        spells = [s for s in self._spells if s.start_seconds <= start < s.end_seconds]
+        if not spells:
+            return False
+        if self._spells_draws is None:
+            seed, sender, receiver = self._seed
+            self._spells_draws = generator(seed, Purpose.LOSSES, sender, receiver, _IN_SPELLS)
+        shares = [spell.share for spell in spells]
+        return bool((self._spells_draws.random(len(shares)) < shares).any())
 
 
 class Network:
@@ -61,8 +89,10 @@ class Network:
         How likely it is that a message gets lost, from 0 to below 1.
     outages : sequence of Outage
         When which links are down.
-    absences : sequence of Absence
+    absences : sequence of Absence or Freeze
         When which nodes are away: all their links are down.
+    losses : sequence of Loss
+        When which links lose more messages.
     seed : int
         Decides which messages get lost.
     ideal : bool
@@ -72,7 +102,7 @@ class Network:
     Raises
     ------
     ConfigError
-        A number out of range, or an outage of a link that there is not.
+        A number out of range, or an outage or losses of a link that there is not.
     """
 
     def __init__(
@@ -83,7 +113,8 @@ class Network:
         latency_seconds: float,
         loss: float = 0.0,
         outages: Sequence[Outage] = (),
-        absences: Sequence[Absence] = (),
+        absences: Sequence[Absence | Freeze] = (),
+        losses: Sequence[Loss] = (),
         seed: int = 0,
         ideal: bool = False,
     ) -> None:
@@ -97,6 +128,10 @@ class Network:
         self._bandwidth = bandwidth_bytes_per_second
         self._latency = latency_seconds
         self._loss = 0.0 if ideal else loss
+        self._losses = () if ideal else tuple(losses)
+        for spell in self._losses:
+            for ends in spell.links:
+                check_link("losses", neighbors, *ends)
         self._seed = seed
         self._downtime = Downtime(None) if ideal else Downtime(neighbors, outages, absences)
         self._directions: dict[tuple[int, int], _Direction] = {}
@@ -182,6 +217,7 @@ class Network:
         direction.messages_sent += 1
         arrival = direction.free_at + self._latency
         by_chance = bool(self._loss) and direction.loses(self._loss)
+        by_chance = by_chance or direction.loses_in_spell(start)
         if by_chance or any(begin <= arrival and start < end for begin, end in direction.down):
             return None
         return arrival
@@ -193,7 +229,8 @@ class Network:
             if self._neighbors is not None and receiver not in self._neighbors[sender]:
                 raise LocalProtocolError(f"nodes {sender} and {receiver} have no link")
             down = self._downtime.of(sender, receiver)
-            direction = _Direction(down, (self._seed, sender, receiver))
+            spells = tuple(each for each in self._losses if each.befalls(sender, receiver))
+            direction = _Direction(down, (self._seed, sender, receiver), spells)
             self._directions[sender, receiver] = direction
         return direction
 

@@ -83,21 +83,26 @@ class Problem:
         """Return how long the nodes' local steps take."""
         return Compute(self.scenario, self.seed)
 
-    def network(self, *, ideal: bool = False) -> Network:
+    def network(self, *, ideal: bool = False, freezes_cut: bool = True) -> Network:
         """Return the links, all free, nothing sent yet.
 
         Parameters
         ----------
         ideal : bool
             Links between everyone, without losses and outages: for an ideal server.
+        freezes_cut : bool
+            Whether a frozen node's links are down, so that what is sent to it arrives after that:
+            for methods in which nodes take in what comes without doing anything about it.
         """
+        freezes = self.scenario.freezes if freezes_cut else ()
         return Network(
             self.neighbors,
             bandwidth_bytes_per_second=self.bandwidth_bytes_per_second,
             latency_seconds=self.scenario.latency_seconds,
             loss=self.scenario.loss,
             outages=self.scenario.outages,
-            absences=self.scenario.absences,
+            absences=(*self.scenario.absences, *freezes),
+            losses=self.scenario.losses,
             seed=self.seed,
             ideal=ideal,
         )

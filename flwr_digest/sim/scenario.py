@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
@@ -10,7 +11,7 @@ from flwr_digest.learning.checks import Range, check_name, check_number, check_n
 from flwr_digest.learning.datasets import DATASETS
 from flwr_digest.learning.partitions import PARTITIONS, WEIGHTINGS
 from flwr_digest.learning.tasks import MODELS
-from flwr_digest.sim.faults import Absence, Outage
+from flwr_digest.sim.faults import Absence, Freeze, Loss, Outage, Slowdown
 from flwr_digest.topology.graphs import check_topology_name
 
 COMPUTE_MODELS = ("fixed", "exponential")
@@ -105,6 +106,12 @@ class Scenario:
         When which links are down.
     absences : sequence of Absence
         When which node is away.
+    freezes : sequence of Freeze
+        When which node stands still.
+    slowdowns : sequence of Slowdown
+        When which node's local steps take longer.
+    losses : sequence of Loss
+        When which links lose more messages.
     targets : sequence of float
         Gaps to the least loss; a run notes when it comes to each. 0.1 to 0.01: a guess of what
         users tell apart.
@@ -143,6 +150,9 @@ class Scenario:
     loss: float = 0.0
     outages: tuple[Outage, ...] = ()
     absences: tuple[Absence, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
+    slowdowns: tuple[Slowdown, ...] = ()
+    losses: tuple[Loss, ...] = ()
     targets: tuple[float, ...] = (0.1, 0.05, 0.02, 0.01)
     measurements: int = 60
 
@@ -167,14 +177,17 @@ class Scenario:
         check_topology_name(self.topology)
 
     def _check_faults(self) -> None:
-        """Check that faults are of nodes that there are, and absences of a node lie apart."""
+        """Check that faults are of nodes that there are, and those of one node lie apart."""
         for outage in self.outages:
             self._check_nodes("outages", {*outage.nodes, *chain.from_iterable(outage.links)})
+        for loss in self.losses:
+            self._check_nodes("losses", set(chain.from_iterable(loss.links)))
         self._check_nodes("absences", {absence.node for absence in self.absences})
-        ordered = sorted(self.absences, key=lambda absence: (absence.node, absence.start_seconds))
-        for one, other in pairwise(ordered):
-            if one.node == other.node and other.start_seconds <= one.end_seconds:
-                raise ConfigError(f"absences of node {one.node} overlap: they must lie apart")
+        self._check_nodes("freezes", {freeze.node for freeze in self.freezes})
+        self._check_nodes("slowdowns", {slowdown.node for slowdown in self.slowdowns})
+        _check_apart("absences", self.absences)
+        _check_apart("slowdowns", self.slowdowns)
+        _check_apart("absences and freezes", (*self.absences, *self.freezes))
 
     def _check_nodes(self, field: str, nodes: set[int]) -> None:
         """Check that all these are nodes of the scenario."""
@@ -199,3 +212,11 @@ class Scenario:
         """
         start = self.learning_rate if learning_rate is None else learning_rate
         return start / (1 + self.decay * seconds / self.step_seconds)
+
+
+def _check_apart(field: str, faults: Sequence[Absence | Freeze | Slowdown]) -> None:
+    """Check that of those of one node each has ended before the next one begins."""
+    ordered = sorted(faults, key=lambda fault: (fault.node, fault.start_seconds))
+    for one, other in pairwise(ordered):
+        if one.node == other.node and other.start_seconds <= one.end_seconds:
+            raise ConfigError(f"{field} of node {one.node} overlap: they must lie apart")

@@ -1,6 +1,7 @@
 """Scenarios in TOML files: the fields of `Scenario` as keys.
 
-`base` names a built-in scenario to start from. Outages and absences are arrays of tables::
+`base` names a built-in scenario to start from. Faults (`outages`, `absences`, `freezes`,
+`slowdowns` and `losses`) are arrays of tables, with the fields of the classes in `faults`::
 
     name = "one-node-naps"
     base = "digits-by-label-16"
@@ -10,6 +11,12 @@
     node = 3
     start_seconds = 200
     end_seconds = 300
+
+    [[slowdowns]]
+    node = 5
+    start_seconds = 100
+    end_seconds = 400
+    factor = 10
 """
 
 from __future__ import annotations
@@ -19,14 +26,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from flwr_digest.errors import ConfigError
 from flwr_digest.learning.checks import check_name
-from flwr_digest.sim.faults import Absence, Outage
+from flwr_digest.sim.faults import Absence, Freeze, Loss, Outage, Slowdown
 from flwr_digest.sim.scenario import Scenario
 
-Fault = TypeVar("Fault", Outage, Absence)
+FAULTS: Mapping[str, type] = {
+    "outages": Outage,
+    "absences": Absence,
+    "freezes": Freeze,
+    "slowdowns": Slowdown,
+    "losses": Loss,
+}
+"""What can go wrong, by the key of a scenario."""
 
 
 def read_scenario(path: Path, bases: Mapping[str, Scenario]) -> Scenario:
@@ -68,24 +82,22 @@ def _scenario(table: dict[str, Any], stem: str, bases: Mapping[str, Scenario]) -
     _check_keys("", table, ["base", *_keys(Scenario)])
     base = table.pop("base", None)
     values: dict[str, Any] = {"name": stem} | {key: _frozen(value) for key, value in table.items()}
-    if "outages" in values:
-        values["outages"] = _faults("outages", values["outages"], Outage)
-    if "absences" in values:
-        values["absences"] = _faults("absences", values["absences"], Absence)
+    for field in values.keys() & FAULTS.keys():
+        values[field] = _faults(field, values[field], FAULTS[field])
     if base is None:
         return Scenario(**values)
     check_name("base", base, bases)
     return replace(bases[base], **values)
 
 
-def _faults(field: str, tables: object, kind: Callable[..., Fault]) -> tuple[Fault, ...]:
+def _faults(field: str, tables: object, kind: Callable[..., Any]) -> tuple[Any, ...]:
     """Return the faults of an array of tables."""
     if not isinstance(tables, tuple) or not all(isinstance(table, dict) for table in tables):
         raise ConfigError(f"{field} must be an array of tables: [[{field}]]")
     return tuple(_fault(field, table, kind) for table in tables)
 
 
-def _fault(field: str, table: dict[str, Any], kind: Callable[..., Fault]) -> Fault:
+def _fault(field: str, table: dict[str, Any], kind: Callable[..., Any]) -> Any:  # noqa: ANN401
     """Return the fault of one table."""
     _check_keys(f"{field}.", table, _keys(kind))
     for key in _keys(kind, required=True):

@@ -16,6 +16,7 @@ LATE = {
     TimerKind.RECEIPT: "has waited for the receipt in vain",
     TimerKind.LOST: "has not seen the stream for too long",
     TimerKind.ANSWERS: "has waited long enough for answers",
+    TimerKind.PACE: "has held the stream for as long as most others would",
     TimerKind.MISSING: "has waited long enough for those it cannot reach",
     TimerKind.IDLE: "has waited long enough for news of other regions",
 }

@@ -81,7 +81,7 @@ def test_a_caller_that_breaks_the_protocol_loses_its_link(attack: str, log: list
         if number == 1:
             said = iter([hello_of(company, 1), *frames])
             answers.extend(overlay_raw.call(company.addresses[NodeId(2)], said))
-            assert logged(log, f"node 2 lost its link to 1: it broke the protocol: {told}")
+            assert logged(log, f"node 2 lost its link to node 1: it broke the protocol: {told}")
 
     target.on_round = strike
 
@@ -116,7 +116,7 @@ def test_one_that_is_dialled_and_breaks_the_protocol_hears_why(log: list[str]) -
     company.check()
     assert heard.get(timeout=LONGEST_SECONDS)[-1] == refusal("a frame of unknown kind ff")
     assert any(
-        "node 0 lost its link to 3: it broke the protocol: a frame of unknown kind ff" in line
+        "node 0 lost its link to node 3: it broke the protocol: a frame of unknown kind ff" in line
         for line in log
     )
     assert "refused: once is enough" in company.members[NodeId(2)].report.unreached[NodeId(3)]

@@ -34,6 +34,12 @@ def any_graph(count: int, shape: str, seed: int) -> nx.Graph[int]:
     return graph
 
 
+def graph_of(members: set[int], shape: str, seed: int) -> nx.Graph[int]:
+    """Return a connected graph of these nodes."""
+    graph = any_graph(len(members), shape, seed)
+    return nx.relabel_nodes(graph, dict(enumerate(sorted(members))))
+
+
 class Histories(RuleBasedStateMachine):
     """Nodes that train while their network, their peers and their patience fail them."""
 
@@ -72,7 +78,7 @@ class Histories(RuleBasedStateMachine):
             drift_correction=drift_correction,
             walk=walk,
         )
-        self.sessions = 1
+        self.sessions, self.regions = 1, regions
 
     def pick(self, index: int, *, alive: bool = True) -> NodeId | None:
         nodes = [n for n in self.world.members if (n in self.world.nodes) == alive]
@@ -148,11 +154,19 @@ class Histories(RuleBasedStateMachine):
     def another_session(self, members: set[int], shape: str, seed: int) -> None:
         """Go on with other members: some have left, others are new, or come back."""
         self.sessions += 1
-        if self.world.regions > 1:  # they are made for the nodes they have
+        if self.regions > 1:  # they are made for the nodes they have
             return self.world.next_session()
         members.add(self.world.newest_holder())  # who has left with it has forked the stream
-        graph = any_graph(len(members), shape, seed)
-        self.world.next_session(nx.relabel_nodes(graph, dict(enumerate(sorted(members)))))
+        self.world.next_session(graph_of(members, shape, seed))
+
+    @precondition(lambda self: self.sessions < MOST_SESSIONS and self.regions > 1)
+    @rule(members=st.sets(st.integers(0, MOST_NODES - 1)), shape=SHAPE, seed=SEED)
+    def new_epoch(self, members: set[int], shape: str, seed: int) -> None:
+        """Go on with other members, and with other regions for them, if they can begin so."""
+        self.sessions += 1
+        members.add(min(self.world.members))
+        graph = graph_of(members, shape, seed)
+        self.world.next_session(graph, regions=min(self.regions, max(1, len(members) - 1)))
 
     @invariant()
     def travelling_copies_are_exact(self) -> None:
@@ -193,6 +207,15 @@ class OrdinaryHistories(Histories):
         node = self.pick(index, alive=False)
         if node is not None:
             self.world.restart(node, with_state=with_state)
+
+    @precondition(lambda self: not self.world.closing())
+    @rule(members=st.sets(st.integers(0, MOST_NODES - 1)), shape=SHAPE, seed=SEED)
+    def new_epoch(self, members: set[int], shape: str, seed: int) -> None:
+        """Begin it after a session that has closed."""
+        if self.regions > 1 and self.sessions < MOST_SESSIONS:
+            self.world.finish_session()
+            self.check_end()
+            super().new_epoch(members, shape, seed)
 
     @invariant()
     def nothing_is_given_up(self) -> None:

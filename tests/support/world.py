@@ -24,6 +24,7 @@ from flwr_digest.core.effects import (
     SetTimer,
     StreamClosed,
 )
+from flwr_digest.core.epoch import Contents, carried_over, contents_of, fullest
 from flwr_digest.core.events import (
     Event,
     LinkDown,
@@ -129,6 +130,10 @@ class World:
     forfeited_steps: int = 0
     capped: bool = False
     """Whether a node had to forget history that it would have kept, were there no bound."""
+    epoch: int = 0
+    """How often the nodes' streams were cut anew."""
+    cuts: dict[NodeId, tuple[int, int]] = field(default_factory=dict)
+    """Of which epoch, and how many regions, each node's saved states are."""
     begun_anew: bool = False
     """Whether newcomers among themselves have re-issued the initial model in a later session."""
     watch: Callable[[World, NodeId, Event | Effect], None] = lambda world, node, what: None
@@ -166,7 +171,7 @@ class World:
 
     def boot(self, node: NodeId, *, with_state: bool) -> None:
         """Start a node: from what it had, or empty, as a new life."""
-        states = self.saved.get(node) if with_state else None
+        states = self._states_of(node) if with_state and node in self.saved else None
         if states is None:
             self.lives[node] = self.lives.get(node, 0) + 1
             self.work.begin(node, self.lives[node])
@@ -191,6 +196,28 @@ class World:
         self.happen(node, SessionStarted())
         if node in self.finished:
             self.happen(node, TrainingFinished())
+
+    def _states_of(self, node: NodeId) -> dict[StreamId, StationState]:
+        """Return what a node has saved; where that is of an earlier epoch, carried over."""
+        if self.cuts[node][0] == self.epoch:
+            return self.saved[node]
+        return {
+            stream_id: for_new_session(
+                carried_over(self._of_shard(node, plan.shard), stream_id, node),
+                drift_correction=self.drift_correction,
+            )
+            for stream_id, plan in self.streams.items()
+            if node in plan.members
+        }
+
+    def _of_shard(self, node: NodeId, shard: ShardId) -> dict[StreamId, StationState]:
+        regions = self.cuts[node][1]
+        return {s: state for s, state in self.saved[node].items() if s // regions == shard}
+
+    def contents_at(self, node: NodeId, shard: ShardId) -> Contents:
+        """Return what a node has saved of a shard: what its fullest copy contains of whom."""
+        kept = self._of_shard(node, shard) if node in self.saved else {}
+        return contents_of(fullest(kept)) if kept else {}
 
     def first_states(self, node: NodeId) -> dict[StreamId, StationState]:
         """Return the states of a node that has no memory."""
@@ -303,6 +330,7 @@ class World:
 
     def _put_away(self, node: NodeId) -> None:
         self.saved[node] = self.nodes[node].states
+        self.cuts[node] = self.epoch, self.regions
         self.forfeited_steps += self._forfeited_by(node)
         del self.nodes[node]
 
@@ -357,10 +385,14 @@ class World:
                 self.fire_next_timer()
         raise AssertionError(f"the session did not end within {most_events} events")
 
-    def next_session(self, graph: nx.Graph[int] | None = None) -> None:
+    def next_session(
+        self, graph: nx.Graph[int] | None = None, *, regions: int | None = None
+    ) -> None:
         """End the session where it stands and begin another, as a broker would.
 
         With another graph, its nodes are the new members: some may be new, others may have left.
+        With a number of regions a new epoch begins: with so many, where all members have the same
+        model, else with one.
         """
         for node in list(self.nodes):
             self.known_lives[node] = self.lives[node]  # it has told of the end
@@ -370,7 +402,10 @@ class World:
         if graph is not None:
             self.graph = graph
             self.members = [NodeId(node) for node in sorted(graph)]
-        self.plan_streams(self._newest_holders())
+        if regions is None:
+            self.plan_streams(self._newest_holders())
+        else:
+            self._new_epoch(regions)
         present = [self.saved[node] for node in self.members if node in self.saved]
         self.generation = max(
             state.highest.generation for states in present for state in states.values()
@@ -387,6 +422,23 @@ class World:
         for one, other in self.graph.edges:
             self.connect(NodeId(one), NodeId(other))
 
+    def _new_epoch(self, regions: int) -> None:
+        found = {s: [self.contents_at(n, s) for n in self.members] for s in self._shards()}
+        common = all(contents == each[0] for each in found.values() for contents in each)
+        self.epoch += 1
+        self.regions = regions if common else 1
+        starts: dict[StreamId, NodeId | None] = {}
+        for shard, each in found.items():
+            steps = [sum(told.steps for told in contents.values()) for contents in each]
+            first = self.members[steps.index(max(steps))]
+            for region in range(self.regions):
+                starts[StreamId(shard * self.regions + region)] = None if common else first
+        self.plan_streams(starts)
+        self.known_lives = {**self.known_lives, **self.lives}
+
+    def _shards(self) -> list[ShardId]:
+        return list(map(ShardId, range(self.shards)))
+
     def _newest_holders(self) -> dict[StreamId, NodeId | None]:
         """Return which member keeps the newest copy of each stream."""
         holders: dict[StreamId, NodeId | None] = {}
@@ -394,7 +446,7 @@ class World:
             kept = {
                 node: self.saved[node][stream_id].kept.order
                 for node in self.members
-                if stream_id in self.saved.get(node, {})
+                if self.cuts.get(node, (-1, 0))[0] == self.epoch and stream_id in self.saved[node]
             }
             holders[stream_id] = max(kept, key=lambda node: kept[node])
         return holders

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from flwr_digest.core.ids import ShardId
 from flwr_digest.sim.digest.later import Later
@@ -63,3 +64,11 @@ class Forget:
 
 
 Item = Take | GoOnFrom | Forget
+
+
+class Notes(Protocol):
+    """Whoever is told what is to be computed."""
+
+    def note(self, node: int, item: Item) -> None:
+        """Add to a node's program; items are in the order of their steps."""
+        ...

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flwr_digest.core.messages import Message
 from flwr_digest.sim.digest.agenda import Agenda
 from flwr_digest.sim.digest.plans import Plans
-from flwr_digest.sim.digest.replay import Replay
+from flwr_digest.sim.digest.program import Notes
 from flwr_digest.sim.digest.report import Report
 from flwr_digest.sim.digest.steps import StepTimes
 
@@ -25,7 +25,7 @@ class World:
         What happens next.
     times : StepTimes
         When nodes end their local steps.
-    replay : Replay
+    replay : Notes
         Where is noted what is to be computed.
     report : Report
         What happened.
@@ -36,6 +36,6 @@ class World:
     plans: Plans
     agenda: Agenda
     times: StepTimes
-    replay: Replay
+    replay: Notes
     report: Report
     send: Callable[[int, int, Message, float], None]

@@ -72,6 +72,6 @@ def _star(problem: Problem) -> Network:
         latency_seconds=scenario.latency_seconds,
         loss=scenario.loss,
         outages=scenario.outages,
-        absences=scenario.absences,
+        absences=(*scenario.absences, *scenario.freezes),
         seed=problem.seed,
     )

@@ -7,11 +7,13 @@ import pytest
 from flwr_digest.core.patience import (
     LEAST_SECONDS,
     MOST_BACKOFF,
+    MOST_GROWTH,
     Grace,
+    LastChance,
     Patience,
     first_delays,
 )
-from tests.unit.core.builders import config
+from tests.unit.core.builders import B, C, config
 
 
 def after(*seconds: float) -> Patience:
@@ -73,7 +75,19 @@ def test_before_a_tour_was_measured_the_first_wait_is_the_whole_wait() -> None:
 def test_a_stream_is_lost_after_several_of_its_tours() -> None:
     delays = first_delays(config(lost_tours=3.0))
     delays.tour = delays.tour.observed(2.0)
-    assert delays.lost_after_seconds == 3 * delays.tour.wait_seconds
+    for _ in range(50):  # regular tours: what they take is known well
+        delays.tour = delays.tour.observed(2.0)
+    assert delays.lost_after_seconds == 3 * 2.0
+    delays.tour = delays.tour.in_vain()
+    assert delays.lost_after_seconds == 2 * 3 * 2.0
+
+
+def test_a_stream_whose_tours_vary_may_stay_away_as_long_as_they_explain() -> None:
+    delays = first_delays(config(lost_tours=1.0))
+    for seconds in (1.0, 9.0, 1.0, 9.0):
+        delays.tour = delays.tour.observed(seconds)
+    assert delays.lost_after_seconds == delays.tour.wait_seconds
+    assert delays.lost_after_seconds > 9.0
 
 
 # --- a wait that is granted once -----------------------------------------------------------------
@@ -96,3 +110,23 @@ def test_a_wait_can_be_granted_anew() -> None:
     grace.begun(1.0, 5.0)
     grace.renew()
     assert grace.begun(9.0, 5.0) == 14.0
+
+
+def test_with_another_the_wait_is_as_long_as_usual_once_anything_is_known() -> None:
+    assert after(1.0).in_vain().anew().wait_seconds == after(1.0).wait_seconds
+    assert after().in_vain().anew().wait_seconds == 12.0  # perhaps it is too short for all
+
+
+def test_what_came_too_late_makes_the_wait_longer_but_not_at_once_by_any_factor() -> None:
+    assert after(1.0).too_short(4.0) == after(1.0, 4.0)
+    assert after(1.0).in_vain().too_short(1e6) == after(1.0, MOST_GROWTH * 3.0)
+
+
+def test_a_last_chance_is_granted_once_for_the_same_nodes() -> None:
+    chance, others = LastChance(), frozenset({B, C})
+    assert chance.until(others, 1.0, 5.0) == 6.0
+    assert chance.until(others, 4.0, 9.0) == 6.0
+    assert chance.until(others, 6.0, 9.0) is None
+    assert chance.until(frozenset({C}), 7.0, 5.0) == 12.0
+    chance.renew()
+    assert chance.until(frozenset({C}), 20.0, 5.0) == 25.0

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flwr_digest.core.config import StreamPlan
+from flwr_digest.core.epoch import Told
 from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order, ShardId, StreamId
 from flwr_digest.core.plan import PROTOCOL_VERSION, Hello, Peer, Plan
 from flwr_digest.core.walk import Walk
@@ -27,6 +28,8 @@ HELLO = Hello(
     life=2**40,
     slots=2,
     examples=360,
+    epoch=2,
+    contents=({BIG: Told(7, 30)}, {}, {BIG: Told(7, 30)}),
 )
 ONE = NodeId(1)
 PLAN = Plan(
@@ -39,6 +42,7 @@ PLAN = Plan(
     drift_correction=True,
     walk=Walk.METROPOLIS,
     life=2**40,
+    epoch=6,
     calls=3,
     steps_per_call=20,
     steps=500,
@@ -59,6 +63,7 @@ stream_plans = st.builds(
     members=st.frozensets(node_ids, max_size=4),
 )
 finite = st.floats(allow_nan=False, allow_infinity=False)
+told = st.builds(Told, counts, counts)
 hellos = st.builds(
     Hello,
     address=st.text(),
@@ -68,6 +73,8 @@ hellos = st.builds(
     life=st.integers(0, 2**63),
     slots=counts,
     examples=st.none() | counts,
+    epoch=counts,
+    contents=st.lists(st.dictionaries(node_ids, told, max_size=3), max_size=3).map(tuple),
 )
 plans = st.builds(
     Plan,
@@ -80,6 +87,7 @@ plans = st.builds(
     drift_correction=st.booleans(),
     walk=st.sampled_from(Walk),
     life=st.integers(0, 2**63),
+    epoch=counts,
     steps=st.none() | st.integers(1, 2**31),
     seed=st.integers(),
     generation=counts,
@@ -109,6 +117,11 @@ def test_a_hello_comes_back_from_json(hello: Hello) -> None:
 @given(plans)
 def test_a_plan_comes_back_from_json(plan: Plan) -> None:
     assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_contents_are_written_once_however_many_shards_have_them() -> None:
+    written = json.loads(HELLO.to_json())["contents"]
+    assert written == {"tables": [{str(BIG): [7, 30]}, {}], "shards": [0, 1, 0]}
 
 
 @both

@@ -6,9 +6,9 @@ import networkx as nx
 import pytest
 
 from flwr_digest.core.effects import NoticeKind, Send
-from flwr_digest.core.events import Timer, TimerFired, TimerKind
+from flwr_digest.core.events import MessageReceived, Timer, TimerFired, TimerKind
 from flwr_digest.core.ids import Fence, NodeId, Order, StreamId
-from flwr_digest.core.messages import Close, Inquiry
+from flwr_digest.core.messages import Close, Hop, Inquiry
 from flwr_digest.core.station import Station
 from flwr_digest.core.stream import Stream
 from tests.support.world import STREAM, World
@@ -270,3 +270,18 @@ def test_word_of_the_end_is_passed_on_as_it_was_heard() -> None:
     assert (told.peer, told.message) == (C, heard)
     asked = station.receive(C, Inquiry(stream_id=STREAM), frozenset({A, C}), world.now)
     assert asked == [Send(peer=C, message=heard)]
+
+
+def test_what_a_gateway_calls_back_it_tells_of_no_longer() -> None:
+    """Some who were never visited begin anew: what they issue knows nothing of C's work."""
+    world = World(graph=nx.path_graph(3), regions=2)
+    first, second = (s for s in sorted(world.streams) if world.streams[s].shard == 0)
+    near = first if C in world.streams[first].members else second
+    far = second if near == first else first
+    world.train(C, 3)
+    while C not in world.nodes[B].stations[far].kept.visits:
+        go_on(world, 1)
+    anew = Stream(stream_id=near, model=world.initial, fence=Fence(9, C))
+    world.happen(B, MessageReceived(peer=C, message=Hop(stream=anew)))
+    world.finish_session()
+    check_end(world)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flwr_digest.core.decision import Decision, Then, wait
-from flwr_digest.core.effects import Send, SetTimer
+from flwr_digest.core.effects import AwaitSteps, Send, SetTimer
 from flwr_digest.core.events import TimerKind
 from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order
 from flwr_digest.core.messages import Inquiry, Sighting
@@ -56,7 +56,8 @@ def test_who_is_no_member_does_not_search() -> None:
 
 def test_the_pace_explains_the_first_tour_alone() -> None:
     made = search(local_steps=3)
-    assert made.late(ALL, 10.0) == AWAIT
+    steps = AwaitSteps(stream_id=STREAM, more_steps=3)  # else nobody would hand them in
+    assert made.late(ALL, 10.0) == Decision(then=Then.AWAIT, effects=(steps,))
     made.left(11.0)
     assert made.late(ALL, 50.0).then is Then.WAIT
 
@@ -109,3 +110,46 @@ def test_each_search_makes_the_next_wait_longer_until_the_stream_comes_back() ->
 
 def test_where_there_is_reason_to_believe_that_it_is_lost_it_is_soon_asked_for() -> None:
     assert search(first_receipt_seconds=2.0).wait_less(1.0).at == 3.0
+
+
+def test_a_stream_that_only_passes_tells_nothing_of_its_tours() -> None:
+    made = search()
+    made.left(0.0)
+    made.answers_are_in(ALL)
+    made.came_back(1.0, again=True)
+    assert made.delays.tour.smoothed_seconds is None
+    assert made.delays.tour.backoff == 2
+    made.left(1.5)
+    made.came_back(9.0)
+    assert made.delays.tour.smoothed_seconds == 9.0
+
+
+# --- silence ------------------------------------------------------------------------------------
+
+
+def test_the_longest_silence_is_from_leaving_to_coming() -> None:
+    made = search()
+    for left, came in ((10.0, 12.0), (20.0, 25.0), (30.0, 31.0)):
+        made.left(left)
+        made.wait(left)
+        assert made.away_seconds(came) == came - left
+        made.came_back(came)
+        assert made.away_seconds(came) == 0.0
+    assert made.counters.longest_silence_seconds == 5.0
+    assert made.counters.longest_silence_tours == 2.5  # of 2 s, as measured until then
+
+
+def test_before_the_first_visit_it_is_from_the_start_of_the_session() -> None:
+    made = search()
+    made.wait(3.0)
+    made.came_back(7.0)
+    assert made.counters.longest_silence_seconds == 4.0
+    assert made.counters.longest_silence_tours == 0.0
+
+
+def test_who_is_no_member_misses_nothing() -> None:
+    made = search()
+    made.visits.shard = None
+    made.left(1.0)
+    made.came_back(9.0)
+    assert made.counters.longest_silence_seconds == 0.0

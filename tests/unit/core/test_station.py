@@ -125,7 +125,8 @@ def test_without_a_link_it_waits_for_one() -> None:
 
 
 def test_the_pace_holds_the_stream_until_the_node_has_made_its_steps() -> None:
-    made = elsewhere(local_steps=3)
+    made = elsewhere(local_steps=4)
+    make_steps(made, 1, ALL, 0.5)
     effects = made.receive(B, hop(1, 1, tour=LAST), ALL, 1.0)
     assert of_kind(AwaitSteps, effects) == [AwaitSteps(stream_id=STREAM, more_steps=3)]
     assert [kind for _, kind in sent(effects)] == ["Receipt"]
@@ -145,9 +146,11 @@ def test_the_pace_counts_from_the_last_departure() -> None:
 
 
 def test_the_pace_holds_a_stream_once_on_each_tour_where_it_ends() -> None:
-    made = elsewhere(local_steps=3)
+    made = elsewhere(local_steps=4)
+    make_steps(made, 1, ALL, 0.5)
     under_way = Tour(seen=frozenset({B}))
     assert hop_in(made.receive(B, hop(1, 1, tour=under_way), ALL, 1.0))[0] == C
+    make_steps(made, 1, ALL, 1.5)
     effects = made.receive(C, hop(1, 5, tour=LAST), ALL, 2.0)
     assert of_kind(AwaitSteps, effects) == [AwaitSteps(stream_id=STREAM, more_steps=3)]
     assert made.held
@@ -371,6 +374,7 @@ def test_a_stream_that_comes_after_all_ends_the_search() -> None:
 
 def test_only_timers_that_are_set_are_canceled() -> None:
     made = elsewhere(local_steps=9)
+    make_steps(made, 1, ALL, 0.5)
     assert canceled(made.receive(B, hop(1, 4, tour=LAST), ALL, 1.0)) == [TimerKind.LOST]
     assert canceled(made.receive(B, hop(1, 6, tour=LAST), ALL, 2.0)) == []  # that wait was over
 
@@ -387,7 +391,7 @@ def test_the_wait_for_the_stream_follows_its_tours() -> None:
     made.receive(made.outbound.peer if made.outbound else B, receipt_for(left), ALL, 1.5)
     peer, left = hop_in(made.receive(B, hop(1, 9), ALL, 11.0))  # a tour of 10 s
     effects = made.receive(peer, receipt_for(left), ALL, 12.0)
-    assert timer_set(effects, TimerKind.LOST) == 12.0 + 3 * (10 + 4 * 5)
+    assert timer_set(effects, TimerKind.LOST) == 12.0 + max(3 * 10, 10 + 4 * 5)
 
 
 def test_a_re_issued_stream_begins_a_new_tour() -> None:
@@ -799,3 +803,17 @@ def test_a_state_without_its_latest_work_goes_on_with_a_new_account() -> None:
     assert left.stream.model.item() == 5
     assert left.stream.last_visit(A).life == LIFE + 1
     assert again.counters.forfeited_steps == 0
+
+
+def test_a_stream_that_never_came_is_asked_for_soon_where_its_start_is_gone() -> None:
+    made = elsewhere(first_receipt_seconds=3.0, first_lost_seconds=30.0)  # it starts at B
+    assert made.link_down(C, frozenset({B}), 1.0) == []
+    assert timer_set(made.link_down(B, frozenset({C}), 2.0), TimerKind.LOST) == 5.0
+
+
+def test_once_it_has_come_its_start_is_a_node_as_any() -> None:
+    made = elsewhere()
+    peer, left = hop_in(made.receive(C, hop(1, 4, tour=Tour(seen=frozenset({B, C}))), ALL, 1.0))
+    made.receive(peer, receipt_for(left), ALL, 1.5)
+    other = B if peer == C else C
+    assert made.link_down(other, frozenset({peer}), 2.0) == []

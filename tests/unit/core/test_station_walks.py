@@ -129,7 +129,8 @@ def test_the_end_of_training_ends_the_stay() -> None:
 
 
 def test_the_pace_is_kept_before_the_walk_chooses() -> None:
-    made = at_a_leaf(local_steps=5)
+    made = at_a_leaf(local_steps=6)
+    make_steps(made, 1, ONLY_CENTER, 0.5)
     effects = made.receive(CENTER, hop(1, 10), ONLY_CENTER, 1.0)
     assert of_kind(AwaitSteps, effects) == [AwaitSteps(stream_id=STREAM, more_steps=5)]
 

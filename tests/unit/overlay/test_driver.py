@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from flwr_digest.core.config import NodeConfig, StreamPlan
+from flwr_digest.core.events import SessionStarted
 from flwr_digest.core.ids import Fence, NodeId, ShardId, StreamId
-from flwr_digest.core.messages import Close, Hop
+from flwr_digest.core.messages import Close, Hop, Inquiry, Message
 from flwr_digest.core.node import Node
 from flwr_digest.core.state import first_state, for_new_session
 from flwr_digest.core.stream import Stream, Tour
@@ -155,7 +156,7 @@ def test_a_held_stream_is_looked_at_again_after_its_own_shards_steps() -> None:
     link = link_to(driver)
 
     run(driver, Linked(link), Delivered(link, hop_of(3)))
-    assert trainer.lines == ["take 3", "rebase 3", "wake 3 after 7", *ALL]
+    assert trainer.lines == ["take 3", "rebase 3", "wake 3 after 1", *ALL]  # then it knows more
     trainer.lines.clear()
     trainer.steps = 7
     trainer.wakes[0]()
@@ -209,6 +210,44 @@ def test_closed_after_all_links_broke_is_stranded_unless_all_said_goodbye(goodby
     assert driver.abandoned == goodbye
 
 
+# --- links that break ---------------------------------------------------------------------------
+
+
+def test_a_link_that_breaks_again_and_again_makes_few_lines() -> None:
+    driver = driven(Diary())
+    items: list[Item] = []
+    for _ in range(20):
+        link = link_to(driver)
+        items += [Linked(link), Unlinked(link, "the connection broke")]
+
+    with captured_log() as log:
+        run(driver, *items)
+
+    assert driver.links_lost == 20
+    assert log == [
+        "node 1 lost its link to node 0: the connection broke; streams go another way until it is "
+        "back",
+        "node 1 is linked with node 0 again, after 0.0 s",
+        "node 1: link to node 0 lost: 19 times more in 0.0 s",
+        "node 1: link to node 0 back: 18 times more in 0.0 s",
+    ]
+
+
+def test_a_goodbye_is_no_fault_and_a_refusal_is_counted() -> None:
+    driver = driven(Diary())
+    polite, rude = link_to(driver), link_to(driver, OTHER)
+    polite.goodbye = True
+    rude.refused = True
+
+    with captured_log() as log:
+        run(driver, Linked(polite), Linked(rude), Unlinked(polite, "bye"), Unlinked(rude, "no"))
+
+    assert (driver.links_lost, driver.links_refused) == (1, 1)
+    assert [line for line in log if "lost its link" in line] == [
+        "node 1 lost its link to node 2: no; streams go another way until it is back"
+    ]
+
+
 # --- the guard ----------------------------------------------------------------------------------
 
 
@@ -249,3 +288,22 @@ def test_a_correction_that_grows_is_switched_off_and_that_is_said_once() -> None
     assert driver.uncorrected
     assert len(log) == 1
     assert log[0].startswith("node 1: drift correction is off for the rest of the session")
+
+
+def test_who_has_trained_misses_a_stream_that_never_came() -> None:
+    """Steps are taken when a stream comes; of one that never does, its wait must ask for them."""
+    driver = driven(Diary(steps=STEPS), local_steps=STEPS)
+    said: list[Message] = []
+    link = link_to(driver)
+
+    def send(message: Message) -> None:
+        said.append(message)
+
+    link.send = send  # type: ignore[method-assign]
+    driver._handle(SessionStarted())
+    driver._deal_with(Linked(link))
+
+    driver._clock = lambda: 100.0
+    driver._fire_due_timers()
+
+    assert said == [Inquiry(stream_id=StreamId(s)) for s in range(SHARDS)]

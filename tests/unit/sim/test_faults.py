@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from flwr_digest.errors import ConfigError
-from flwr_digest.sim.faults import Absence, Outage
+from flwr_digest.sim.faults import Absence, Freeze, Loss, Outage, Slowdown
 
 
 def refusal(make: Callable[[], object]) -> str:
@@ -80,3 +80,36 @@ def test_a_node_comes_back_with_or_without_state() -> None:
         lambda: Absence(start_seconds=0, end_seconds=1, node=1, with_state="no")  # type: ignore[arg-type]
     )
     assert text == "absences.with_state is 'no': it must be true or false"
+
+
+def test_a_node_may_be_killed() -> None:
+    assert not Absence(start_seconds=0, end_seconds=1, node=1).killed
+    text = refusal(
+        lambda: Absence(start_seconds=0, end_seconds=1, node=1, killed=1)  # type: ignore[arg-type]
+    )
+    assert text == "absences.killed is 1: it must be true or false"
+
+
+def test_a_freeze_is_of_a_node_for_a_time() -> None:
+    words = "it must be a whole number of 0 or more"
+    text = refusal(lambda: Freeze(start_seconds=0, end_seconds=1, node=-1))
+    assert text == f"freezes.node is -1: {words}"
+    text = refusal(lambda: Freeze(start_seconds=2, end_seconds=1, node=1))
+    assert text == "freezes.end_seconds is 1: it must be a number above 2"
+
+
+@pytest.mark.parametrize("factor", [0.5, 0, math.nan, math.inf])
+def test_a_slow_node_is_not_faster(factor: float) -> None:
+    text = refusal(lambda: Slowdown(start_seconds=0, end_seconds=1, node=1, factor=factor))
+    assert text == f"slowdowns.factor is {factor}: it must be a number of 1 or more"
+
+
+def test_losses_are_of_links_in_both_directions() -> None:
+    loss = Loss(start_seconds=0, end_seconds=1, links=((0, 1),), share=0.5)
+    assert loss.befalls(0, 1)
+    assert loss.befalls(1, 0)
+    assert not loss.befalls(0, 2)
+    text = refusal(lambda: Loss(start_seconds=0, end_seconds=1, links=((1, 1),), share=0.5))
+    assert text == "losses.links has [1, 1]: it must be two different nodes"
+    text = refusal(lambda: Loss(start_seconds=0, end_seconds=1, links=((0, 1),), share=1.0))
+    assert text == "losses.share is 1.0: it must be a number of 0 or more and below 1"

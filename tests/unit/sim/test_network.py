@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flwr_digest.errors import ConfigError, LocalProtocolError
-from flwr_digest.sim.faults import Absence, Outage
+from flwr_digest.sim.faults import Absence, Loss, Outage
 from flwr_digest.sim.network import Network
 
 LINE = {0: frozenset({1}), 1: frozenset({0, 2}), 2: frozenset({1})}
@@ -180,3 +180,25 @@ def test_what_is_out_of_range_is_refused(field: str, value: float, words: str) -
     with pytest.raises(ConfigError) as caught:
         network(**{field: value})
     assert str(caught.value) == f"{field} is {value}: {words}"
+
+
+def test_a_link_loses_more_for_a_while_and_no_other_does() -> None:
+    spell = Loss(start_seconds=10, end_seconds=20, links=((0, 1),), share=0.999)
+    links = network(losses=[spell], bandwidth_bytes_per_second=math.inf)
+    assert links.send(0, 1, 1, 9.0) == 10.0
+    assert [links.send(1, 0, 1, float(at)) for at in range(10, 20)] == [None] * 10
+    assert links.send(1, 2, 1, 15.0) == 16.0
+    assert links.send(0, 1, 1, 20.0) == 21.0
+
+
+def test_losses_at_any_time_are_the_same_with_or_without_a_spell() -> None:
+    spell = Loss(start_seconds=100, end_seconds=101, links=((0, 1),), share=0.9)
+    with_spell, without = network(loss=0.5, losses=[spell], seed=3), network(loss=0.5, seed=3)
+    for at in range(0, 90, 3):
+        assert with_spell.send(0, 1, 1, float(at)) == without.send(0, 1, 1, float(at))
+
+
+def test_a_spell_of_losses_is_of_links_that_there_are() -> None:
+    with pytest.raises(ConfigError) as caught:
+        network(losses=[Loss(start_seconds=0, end_seconds=1, links=((0, 2),), share=0.5)])
+    assert str(caught.value) == "losses.links has [0, 2]: the topology has no such link"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flwr_digest.errors import ConfigError
-from flwr_digest.sim.faults import Absence, Outage
+from flwr_digest.sim.faults import Absence, Freeze, Loss, Outage, Slowdown
 from flwr_digest.sim.scenario import Scenario
 
 
@@ -109,6 +109,27 @@ def test_absences_of_a_node_lie_apart() -> None:
     other = Absence(start_seconds=3, end_seconds=9, node=2)
     later = Absence(start_seconds=6, end_seconds=9, node=1)
     assert len(scenario(absences=(first, other, later)).absences) == 3
+
+
+def test_each_kind_of_fault_is_of_nodes_that_there_are() -> None:
+    span = {"start_seconds": 0, "end_seconds": 1}
+    frozen, slow = Freeze(node=16, **span), Slowdown(node=17, factor=2, **span)
+    lossy = Loss(links=((0, 18),), share=0.5, **span)
+    assert refusal(freezes=(frozen,)) == "freezes names node 16: the nodes are 0 to 15"
+    assert refusal(slowdowns=(slow,)) == "slowdowns names node 17: the nodes are 0 to 15"
+    assert refusal(losses=(lossy,)) == "losses names node 18: the nodes are 0 to 15"
+
+
+def test_a_node_is_not_frozen_while_it_is_away_nor_slow_in_two_ways() -> None:
+    away = Absence(start_seconds=0, end_seconds=5, node=1)
+    frozen = Freeze(start_seconds=4, end_seconds=6, node=1)
+    text = refusal(absences=(away,), freezes=(frozen,))
+    assert text == "absences and freezes of node 1 overlap: they must lie apart"
+    slow = Slowdown(start_seconds=0, end_seconds=5, node=1, factor=2)
+    slower = Slowdown(start_seconds=4, end_seconds=6, node=1, factor=3)
+    text = refusal(slowdowns=(slow, slower))
+    assert text == "slowdowns of node 1 overlap: they must lie apart"
+    assert scenario(absences=(away,), slowdowns=(slow,)).slowdowns == (slow,)
 
 
 def test_the_seconds_are_the_steps_at_their_mean_length() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flwr_digest.errors import ConfigError
-from flwr_digest.sim.faults import Absence, Outage
+from flwr_digest.sim.faults import Absence, Freeze, Loss, Outage, Slowdown
 from flwr_digest.sim.scenario import Scenario
 from flwr_digest.sim.scenario_file import read_scenario
 from flwr_digest.sim.scenarios import SCENARIOS
@@ -36,6 +36,24 @@ node = 3
 start_seconds = 5
 end_seconds = 6
 with_state = false
+killed = true
+
+[[freezes]]
+node = 2
+start_seconds = 7
+end_seconds = 8
+
+[[slowdowns]]
+node = 1
+start_seconds = 7
+end_seconds = 9
+factor = 12.5
+
+[[losses]]
+start_seconds = 1
+end_seconds = 2
+links = [[0, 3]]
+share = 0.5
 """
 
 
@@ -71,7 +89,10 @@ def test_every_kind_of_field_is_understood(file: Path) -> None:
             Outage(start_seconds=10, end_seconds=20.5, links=((0, 1), (2, 3))),
             Outage(start_seconds=30, end_seconds=40, nodes=(0, 1)),
         ),
-        absences=(Absence(node=3, start_seconds=5, end_seconds=6, with_state=False),),
+        absences=(Absence(node=3, start_seconds=5, end_seconds=6, with_state=False, killed=True),),
+        freezes=(Freeze(node=2, start_seconds=7, end_seconds=8),),
+        slowdowns=(Slowdown(node=1, start_seconds=7, end_seconds=9, factor=12.5),),
+        losses=(Loss(start_seconds=1, end_seconds=2, links=((0, 3),), share=0.5),),
     )
 
 
@@ -103,7 +124,7 @@ def test_a_key_near_none_is_told_all(file: Path) -> None:
     text = refusal(file, "[[absences]]\nxyz = 1")
     assert text == (
         "absences.xyz is not a key that a scenario has; choose from "
-        "['end_seconds', 'node', 'start_seconds', 'with_state']"
+        "['end_seconds', 'killed', 'node', 'start_seconds', 'with_state']"
     )
 
 
@@ -113,7 +134,7 @@ def test_what_a_fault_needs_must_be_there(file: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["3", "[1]", '"3"', "{node = 1}"])
-@pytest.mark.parametrize("field", ["outages", "absences"])
+@pytest.mark.parametrize("field", ["outages", "absences", "freezes", "slowdowns", "losses"])
 def test_faults_are_arrays_of_tables(file: Path, field: str, value: str) -> None:
     assert refusal(file, f"{field} = {value}") == f"{field} must be an array of tables: [[{field}]]"
 

@@ -21,7 +21,7 @@ from flwr_digest.learning.arrays import Floats
 from flwr_digest.sim.digest import simulation
 from flwr_digest.sim.digest.later import Later
 from flwr_digest.sim.digest.simulation import Simulation
-from flwr_digest.sim.faults import Absence, Outage
+from flwr_digest.sim.faults import Absence, Freeze, Loss, Outage, Slowdown
 from flwr_digest.sim.problem import Problem
 from flwr_digest.sim.record import Recorder, Row
 from flwr_digest.sim.scenario import Scenario
@@ -87,9 +87,20 @@ def faulty(draw: st.DrawFn) -> Scenario:
         loss=draw(st.sampled_from([0.0, 0.3])),
         outages=(Outage(start_seconds=10, end_seconds=25, nodes=tuple(cut)),) if cut else (),
         absences=tuple(
-            Absence(node=node, start_seconds=draw(st.integers(0, 20)), end_seconds=30)
+            Absence(
+                node=node,
+                start_seconds=draw(st.integers(0, 20)),
+                end_seconds=30,
+                killed=draw(st.booleans()),
+            )
             for node in away
         ),
+        freezes=tuple(
+            Freeze(node=node, start_seconds=31, end_seconds=draw(st.integers(32, 50)))
+            for node in draw(st.lists(st.integers(0, nodes - 1), max_size=2, unique=True))
+        ),
+        slowdowns=(Slowdown(node=0, start_seconds=5, end_seconds=40, factor=10),),
+        losses=(Loss(start_seconds=35, end_seconds=45, links=((0, 1),), share=0.8),),
     )
 
 
@@ -142,6 +153,42 @@ def test_a_node_that_keeps_its_state_goes_on_where_it_was() -> None:
     visits = [core.stations[STREAM].kept.visits[NodeId(1)] for core in cores]
     assert [visit.life for visit in visits] == [1] * 5
     assert all(visit.steps > 100 for visit in visits)
+
+
+def test_a_node_that_is_killed_loses_what_it_had_not_saved_and_no_more() -> None:
+    absence = Absence(node=1, start_seconds=23.0, end_seconds=30.0, killed=True)
+    problem = unit_problem(replace(STEADY, steps=120.0, absences=(absence,)), 1)
+    simulated, _ = run(problem, local_steps=0)
+    one = simulated.participants[1]
+    lost = 113 - one.steps_of_life(120.0)
+    assert one.life == 1
+    assert 0 < lost < 10  # a tour takes a few seconds
+    for each in simulated.participants:
+        assert each.core is not None
+        assert each.core.stations[STREAM].kept.visits[NodeId(1)].life == 1
+    assert simulated.report.counters["forfeited_steps"] == 0
+
+
+def test_a_frozen_node_answers_nothing_and_goes_on_with_all_that_has_come() -> None:
+    freeze = Freeze(node=1, start_seconds=20.0, end_seconds=60.5)
+    problem = unit_problem(replace(STEADY, steps=120.0, freezes=(freeze,)), 1)
+    simulated = Simulation(problem, settings(local_steps=0))
+    core = simulated.participants[1].core
+    assert core is not None
+    visits: list[int] = []
+    links: list[int] = []
+
+    def look(now: float) -> None:
+        visits.append(core.stations[STREAM].counters.visits)
+        links.append(len(core.live))
+
+    simulated.run(Watch(replace(problem, scenario=replace(problem.scenario, measurements=6)), look))
+    at_20, at_40, at_60, at_80 = visits[:4]
+    assert 0 < at_20 == at_40 == at_60
+    assert at_80 > at_60
+    assert len(set(links)) == 1  # which never went down
+    assert simulated.models.made[1] == 79
+    assert simulated.report.counters["forfeited_steps"] == 0
 
 
 def test_a_node_that_comes_late_joins() -> None:
