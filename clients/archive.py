@@ -23,7 +23,7 @@ from flwr_digest.core.state import for_new_session
 from flwr_digest.overlay.memory import json_array, state_arrays, states_from
 from flwr_digest.overlay.statefile import Arrays
 
-VERSION = 4
+VERSION = 5
 NO_MODEL = np.empty(0, dtype=np.float32)
 
 
@@ -44,6 +44,7 @@ def frame_of(record: NodeRecord) -> Arrays:
         "doubles": sorted(record.doubles),
         "life": record.life,
         "cut": None if record.cut is None else _cut_to_json(record.cut),
+        "epoch": record.epoch,
     }
     rest = {f"rest/{name}": np.asarray(value) for name, value in record.rest.items()}
     return {"header": json_array(header), **rest}
@@ -70,6 +71,7 @@ def from_archive(arrays: Arrays) -> NodeRecord:
         cut=None if header["cut"] is None else _cut_from(header["cut"]),
         states=states_from(arrays),
         doubles=frozenset(map(str, header["doubles"])),
+        epoch=int(header["epoch"]),
     )
     _check_streams(record)
     if "model" not in arrays:

@@ -85,7 +85,8 @@ class CalledTraining:
         while self.calls < self._plan.calls and not answer.has_error():
             if not self._in_time():
                 LOGGER.warning(
-                    "time for %d of %d calls of the train handler (session_seconds=%g)",
+                    "time for %d of %d calls of the train handler (session_seconds=%g): this node "
+                    "trains no more in this round",
                     self.calls, self._plan.calls, self._plan.session_seconds,
                 )  # fmt: skip
                 break

@@ -66,7 +66,8 @@ class Loop:
             return True
         if not self._out_of_time:
             LOGGER.warning(
-                "time for %d of %d local steps (session_seconds=%g)",
+                "time for %d of %d local steps (session_seconds=%g): this node trains no more in "
+                "this round",
                 self.steps, self.budget, self._whole_seconds,
             )  # fmt: skip
         self._out_of_time = True

@@ -23,7 +23,7 @@ from flwr_digest.clients.endpoint import endpoint_of
 from flwr_digest.clients.participation import Participation
 from flwr_digest.clients.record import NodeRecord, first_record, to_arrays
 from flwr_digest.clients.saving import save_share_of
-from flwr_digest.clients.sessions import cut_of, states_for, streams_model
+from flwr_digest.clients.sessions import contents_in, cut_of, states_for, streams_model
 from flwr_digest.clients.simulation import lift_node_limit, slots
 from flwr_digest.clients.store import NodeStore
 from flwr_digest.core.ids import NodeId
@@ -153,6 +153,8 @@ def _introduce(
         life=memory.life if store.exact else 0,
         slots=slots(),
         examples=examples,
+        epoch=memory.epoch,
+        contents=contents_in(memory),
     )
 
 
@@ -172,7 +174,7 @@ def _train(
     share = save_share_of(context)
     recalled = store.recall(new_life())
     states = states_for(recalled, plan, me)
-    memory = replace(recalled, cut=cut_of(plan))
+    memory = replace(recalled, cut=cut_of(plan), epoch=plan.epoch)
     participation = Participation(
         node_id=me,
         plan=plan,
@@ -206,7 +208,7 @@ def _saved(participation: Participation, store: NodeStore) -> NodeRecord:
     try:
         store.save(participation.record)
     except StateError as error:  # a full disk, say: what was trained is not lost to the others
-        LOGGER.warning("%s; it goes on with what was saved during the session", error)
+        LOGGER.warning("%s; training goes on, with what was saved during the session", error)
         participation.keep()
         return _load_or_none(store) or participation.record
     return participation.record
@@ -276,5 +278,6 @@ def _report_to_json(report: SessionReport) -> str:
             "totals": report.totals(),
             "traffic": {str(peer): asdict(traffic) for peer, traffic in report.traffic.items()},
             "unreached": {str(peer): why for peer, why in report.unreached.items()},
+            "silence": asdict(report.silence),
         }
     )

@@ -64,6 +64,8 @@ class NodeRecord:
     states : mapping of StreamId to StationState
         For each stream that visits this node, the account and the last copy here; empty before the
         first session.
+    epoch : int
+        In which epoch the last session was: how often the streams had been cut anew.
     """
 
     layout: Layout
@@ -74,6 +76,7 @@ class NodeRecord:
     cut: Cut | None
     states: Mapping[StreamId, StationState]
     doubles: frozenset[str] = frozenset()
+    epoch: int = 0
 
 
 def first_record(arrays: ArrayRecord, life: int) -> NodeRecord:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flwr_digest.clients.record import Cut, NodeRecord
+from flwr_digest.core.epoch import Contents, carried_over, contents_of, fullest
 from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.core.plan import Plan
 from flwr_digest.core.shards import shard_slices
@@ -28,30 +29,62 @@ def states_for(record: NodeRecord, plan: Plan, node: NodeId) -> Mapping[StreamId
     """Return the states with which a node enters a session, of each stream that visits it.
 
     Before a node's first session there are none: then its model, the initial one, is what it has
-    of every stream.
+    of every stream. In a new epoch what it has is carried over to the streams that visit it now.
 
     Raises
     ------
     ConfigError
-        An earlier session of this run was cut differently. What the node has given to its streams
-        would be lost, or counted twice.
+        An earlier session of this run was cut differently, and this is no new epoch, or one with
+        other shards. What the node has given to its streams would be lost, or counted twice.
     """
-    cut = cut_of(plan)
-    if record.cut not in (None, cut):
-        raise ConfigError(
-            f"this node's last session in this run had {record.cut}, and the plan has {cut}: "
-            "shards and regions stay the same within a run, and so do the nodes of regions"
-        )
+    _check_cut(record, plan)
+    kept = record.states
+    if plan.epoch > record.epoch and kept:
+        kept = {
+            stream_id: carried_over(states_of_shard(record, stream.shard), stream_id, node)
+            for stream_id, stream in plan.streams.items()
+            if node in stream.members
+        }
     slices = shard_slices(record.layout.size, plan.shards)
     states = {}
     for stream_id, stream in plan.streams.items():
         if node in stream.members:
-            state = record.states.get(stream_id)
+            state = kept.get(stream_id)
             if state is None:
                 initial = record.model[slices[stream.shard]]
                 state = first_state(stream_id, initial, record.life)
             states[stream_id] = for_new_session(state, drift_correction=plan.drift_correction)
     return states
+
+
+def _check_cut(record: NodeRecord, plan: Plan) -> None:
+    before, cut = record.cut, cut_of(plan)
+    if before is None or (before == cut and plan.epoch == record.epoch):
+        return
+    if plan.epoch > record.epoch and cut.shards == before.shards:
+        return
+    raise ConfigError(
+        f"this node's last session in this run had {before} (epoch {record.epoch}), and the plan "
+        f"has {cut} (epoch {plan.epoch}): shards stay the same within a run, and within an epoch "
+        "so do regions and their nodes"
+    )
+
+
+def states_of_shard(record: NodeRecord, shard: int) -> dict[StreamId, StationState]:
+    """Return the states of the streams that carry a shard: one, and at a gateway several."""
+    if record.cut is None:
+        return {}
+    shard_of = record.cut.shard_of
+    return {s: state for s, state in record.states.items() if shard_of(s) == shard}
+
+
+def contents_in(record: NodeRecord) -> tuple[Contents, ...]:
+    """Return, for each shard, what the fullest copy here contains; see `Hello.contents`."""
+    if record.cut is None or not record.states:
+        return ()
+    shards = (states_of_shard(record, shard) for shard in range(record.cut.shards))
+    found = tuple(contents_of(fullest(states)) for states in shards)
+    return found if any(found) else ()
 
 
 def streams_model(record: NodeRecord) -> npt.NDArray[np.float32]:
@@ -64,10 +97,6 @@ def streams_model(record: NodeRecord) -> npt.NDArray[np.float32]:
         return record.model
     newest = []
     for shard in range(record.cut.shards):
-        copies = [
-            state.kept
-            for stream_id, state in record.states.items()
-            if record.cut.shard_of(stream_id) == shard
-        ]
+        copies = [state.kept for state in states_of_shard(record, shard).values()]
         newest.append(max(copies, key=lambda copy: copy.order))
     return np.concatenate([np.asarray(copy.model, dtype=np.float32) for copy in newest])

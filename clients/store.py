@@ -16,6 +16,7 @@ from flwr_digest.overlay.keeper import Keeper
 from flwr_digest.overlay.statefile import StateFile
 
 HOME = "FLWR_DIGEST_HOME"  # where the nodes' files go; else the folder digest/ in Flower's home
+STATE_FILE = "state.digest"  # in a node's folder
 FLOWER_HOME = "FLWR_HOME"  # Flower's own variable; else ~/.flwr
 
 
@@ -39,7 +40,7 @@ class NodeStore:
         home = Path(os.environ.get(HOME) or flower / "digest")
         self.folder = home / f"{run_id:x}" / f"{node_id:x}"
         self._node_id = NodeId(node_id)
-        self._file = StateFile(self.folder / "state.digest")
+        self._file = StateFile(self.folder / STATE_FILE)
         self._key = self.folder / "key.pem"
         self.exact = True
 

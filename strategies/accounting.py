@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flwr.app import MetricRecord, RecordDict
 
+from flwr_digest.core.faults import Silence, faults_in, summed_up
 from flwr_digest.core.plan import RECORD, Key
 
 SENT = ("payload_bytes_sent", "control_bytes_sent")
@@ -22,6 +23,9 @@ COUNTED = {
     "forfeited_steps": "digest-forfeited-steps",
     "unshared_steps": "digest-unshared-steps",
     "corrections_off": "digest-corrections-off",
+    "links_lost": "digest-links-lost",
+    "links_refused": "digest-links-refused",
+    "failed_saves": "digest-failed-saves",
 }
 """The nodes' counters, and the metrics that they become."""
 
@@ -64,11 +68,17 @@ class RoundReport:
         By node: neighbors that it never had a link to, and what it found there.
     endings : dict of str to str
         By node: why it left the session.
+    silence : Silence
+        The longest of any stream at any node.
+    silent_at : str
+        That node.
     """
 
     totals: dict[str, int]
     unreached: dict[str, dict[str, str]]
     endings: dict[str, str]
+    silence: Silence = field(default_factory=Silence)
+    silent_at: str = ""
 
     def warnings(self) -> list[str]:
         """Return a line for each thing that the user should know of."""
@@ -77,6 +87,29 @@ class RoundReport:
             return self._broken_links()
         line = f"drift correction kept growing at {off} nodes and is off there: learn more slowly"
         return [line, *self._broken_links()]
+
+    @property
+    def calm(self) -> bool:
+        """Whether there were no faults."""
+        return not faults_in(self.totals)
+
+    def summary(self) -> str:
+        """Return the faults at all nodes in one line."""
+        stream = "" if self.silence.stream is None else f", stream {self.silence.stream}"
+        where = f"node {self.silent_at}{stream}" if self.silent_at else ""
+        return summed_up(self.totals, self.silence, where)
+
+    def with_earlier(self, other: RoundReport) -> RoundReport:
+        """Return this round and earlier ones, added up."""
+        names = [*self.totals, *(name for name in other.totals if name not in self.totals)]
+        here = self.silence.seconds >= other.silence.seconds
+        return RoundReport(
+            totals={n: self.totals.get(n, 0) + other.totals.get(n, 0) for n in names},
+            unreached=self.unreached,
+            endings=self.endings,
+            silence=self.silence.longer(other.silence),
+            silent_at=self.silent_at if here else other.silent_at,
+        )
 
     def _broken_links(self) -> list[str]:
         """Return a line for each node that neighbors never linked with, and what they found."""
@@ -102,6 +135,9 @@ class RoundReport:
             {
                 **metrics,
                 "digest-broken-links": sum(map(len, self.unreached.values())),
+                "digest-faults": sum(faults_in(self.totals).values()),
+                "digest-longest-silence-seconds": self.silence.seconds,
+                "digest-longest-silence-tours": self.silence.tours,
                 "digest-server-training-bytes": server.training_bytes,
                 "digest-server-handout-bytes": server.handout_bytes,
                 "digest-server-on-request-bytes": server.on_request_bytes,
@@ -109,9 +145,40 @@ class RoundReport:
         )
 
 
-def add_up(contents: Iterable[tuple[int, RecordDict]]) -> RoundReport:
-    """Return the report of a round from the train replies of its nodes."""
-    totals: dict[str, int] = {}
+@dataclass(kw_only=True)
+class RunReport:
+    """What the nodes of all rounds so far have reported.
+
+    Attributes
+    ----------
+    rounds : RoundReport or None
+        The rounds added up; None before the first.
+    """
+
+    rounds: RoundReport | None = None
+
+    def add(self, report: RoundReport) -> None:
+        """Add a round."""
+        self.rounds = report if self.rounds is None else report.with_earlier(self.rounds)
+
+
+def add_up(
+    contents: Iterable[tuple[int, RecordDict]], *, lost_replies: int = 0, forfeited_steps: int = 0
+) -> RoundReport:
+    """Return the report of a round from the train replies of its nodes.
+
+    Parameters
+    ----------
+    contents : iterable of pairs of int and RecordDict
+        The nodes that have replied, and what.
+    lost_replies : int
+        How many have not, or with an error.
+    forfeited_steps : int
+        Local steps that the broker has given up, before the round.
+    """
+    at_broker = {"lost_replies": lost_replies, "forfeited_steps": forfeited_steps}
+    totals = {name: count for name, count in at_broker.items() if count}
+    silence, silent_at = Silence(), ""
     unreached: dict[str, dict[str, str]] = {}
     endings: dict[str, str] = {}
     for node, content in contents:
@@ -121,4 +188,14 @@ def add_up(contents: Iterable[tuple[int, RecordDict]]) -> RoundReport:
         if report["unreached"]:
             unreached[str(node)] = report["unreached"]
         endings[str(node)] = report["ending"]
-    return RoundReport(totals=totals, unreached=unreached, endings=endings)
+        longer = Silence(**report["silence"])
+        if longer.seconds > silence.seconds:
+            silent_at = str(node)
+        silence = silence.longer(longer)
+    return RoundReport(
+        totals=totals,
+        unreached=unreached,
+        endings=endings,
+        silence=silence,
+        silent_at=silent_at,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from math import prod
 
 from flwr.app import ArrayRecord
@@ -83,33 +83,3 @@ def check_shards(arrays: ArrayRecord, shards: int) -> None:
     size = sum(prod(array.shape) for array in arrays.values() if array.dtype in kinds)
     if size:
         shard_slices(size, shards)
-
-
-def check_members(
-    before: Collection[NodeId], now: Collection[NodeId], failed: Mapping[NodeId, str]
-) -> None:
-    """Check that a session between regions has the nodes of the one before.
-
-    Each region's stream knows what came from which gateway, so they cannot be drawn anew.
-
-    Parameters
-    ----------
-    before, now : collection of NodeId
-        Who was in the session before, and who can be in this one.
-    failed : mapping of NodeId to str
-        Why some cannot.
-
-    Raises
-    ------
-    ConfigError
-        They are not the same; names those that are missing, with reasons, and those that are new.
-    """
-    missing, new = sorted(set(before) - set(now)), sorted(set(now) - set(before))
-    if not (missing or new):
-        return
-    named = [f"node {n} is missing ({failed.get(n, 'it was not asked')})" for n in missing]
-    named += [f"node {node} is new" for node in new]
-    raise ConfigError(
-        f"with regions above 1 every session needs the same nodes, but {', '.join(named)}: "
-        "use regions=1, or fraction_train=1.0 and nodes that stay"
-    )

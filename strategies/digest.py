@@ -19,11 +19,12 @@ from flwr.serverapp.strategy.strategy_utils import (
 )
 
 from flwr_digest.core.ids import NodeId
-from flwr_digest.core.plan import RECORD, Key, Phase
-from flwr_digest.strategies.accounting import ServerTraffic, add_up
+from flwr_digest.core.plan import RECORD, Hello, Key, Phase
+from flwr_digest.strategies.accounting import RoundReport, RunReport, ServerTraffic, add_up
 from flwr_digest.strategies.checks import check_shards
 from flwr_digest.strategies.collecting import collect
 from flwr_digest.strategies.desk import Desk
+from flwr_digest.strategies.epochs import Epoch, last_session, line_about, next_epoch
 from flwr_digest.strategies.gathering import gather
 from flwr_digest.strategies.options import Options, check_known
 from flwr_digest.strategies.planning import freshest, make_plans
@@ -60,8 +61,9 @@ class Digest(FedAvg):
         several are under way at once. 1: DIGEST as published, with one stream.
     regions : int, default 1
         Into how many regions the nodes are divided, each with streams of its own; news passes on
-        at the nodes that two regions share. More than 1 needs the same nodes in every session. 1:
-        shards give more for the same bytes (measured).
+        at the nodes that two regions share. When nodes come or go, regions are drawn anew; where
+        that finds nodes with different models, one round has one region, which makes them the
+        same. 1: shards give more for the same bytes (measured).
     drift_correction : bool, default False
         Whether streams carry the nodes' gradients, too, so that nodes with different data do not
         drift apart. Off: it doubles the bytes, and needs `attach` and SGD (with momentum, if you
@@ -149,6 +151,7 @@ class Digest(FedAvg):
         self._roster = Roster()
         self._rounds_that_want_arrays: Callable[[int], bool] = lambda server_round: True
         self._sent: list[Message] = []  # the messages of this half of the round
+        self._run = RunReport()
 
     @property
     def traffic(self) -> ServerTraffic:
@@ -189,9 +192,13 @@ class Digest(FedAvg):
         self._rounds_that_want_arrays = lambda server_round: (
             evaluate_fn is not None or server_round == num_rounds
         )
-        return super().start(
+        self._run = RunReport()
+        result = super().start(
             grid, initial_arrays, num_rounds, timeout, train_config, evaluate_config, evaluate_fn
         )
+        if self._run.rounds is not None:
+            _log_faults("the whole run", self._run.rounds)
+        return result
 
     # --- training -------------------------------------------------------------------------------
 
@@ -212,8 +219,10 @@ class Digest(FedAvg):
         )
         session = f"{server_round}-{secrets.token_hex(8)}"
         seconds = self.options.session_seconds or self._desk.timeout_seconds * REPLY_IN_TIME
-        lives = self._roster.lives
-        plans = make_plans(members, self.options, session, seconds, server_round - 1, lives)
+        epoch = self._epoch_with(members)
+        plans = make_plans(
+            members, self.options, session, seconds, server_round - 1, self._roster.lives, epoch
+        )
         config["server-round"] = server_round
         self._sent = [
             self._desk.message(
@@ -227,13 +236,22 @@ class Digest(FedAvg):
             )
             for node, plan in plans.items()
         ]
-        self._roster.send_off(plans.keys())
         one = plans[next(iter(plans))]
+        self._roster.send_off(last_session(epoch, members, one.streams, self._roster.last))
         links = sum(map(len, one.topology.values())) // 2
         shown = (len(plans), links, len(one.streams))
         log(INFO, "configure_train: %d nodes, %d links, %d streams, no model", *shown)
         self._desk.count_training(message.content for message in self._sent)
         return self._sent
+
+    def _epoch_with(self, members: Mapping[NodeId, Hello]) -> Epoch:
+        """Decide how the streams are cut for these nodes, and say so where that is new."""
+        roster = self._roster
+        options = self.options
+        epoch = next_epoch(members, options.regions, roster.last, roster.absent, options.seed)
+        if epoch.cut_anew:
+            log(WARNING, "%s", line_about(epoch, len(members)))
+        return epoch
 
     def _with_keeper(self, nodes: Iterable[NodeId], grid: Grid) -> list[NodeId]:
         """Return the nodes, and with them one that keeps the newest copies of the streams.
@@ -255,9 +273,13 @@ class Digest(FedAvg):
         _log_failures("aggregate_train", len(hellos), failed)
         self._roster.return_from_session(hellos)
         contents = {node: answered.content[node] for node in hellos}
+        epoch = None if self._roster.last is None else self._roster.last.epoch
+        given_up = 0 if epoch is None else epoch.forfeited_steps
+        report = add_up(contents.items(), lost_replies=len(failed), forfeited_steps=given_up)
+        self._run.add(report)
+        _log_faults(f"round {server_round}", report)
         if not contents:
             return None, None
-        report = add_up(contents.items())
         for line in report.warnings():
             log(WARNING, "\t> %s", line)
         arrays = None
@@ -265,6 +287,7 @@ class Digest(FedAvg):
             arrays = collect(self._desk, self._roster, self.options.seed)
         metrics = self._user_metrics(list(contents.values()))
         metrics.update(report.to_metrics(self.traffic))
+        metrics["digest-epoch"] = 0 if epoch is None else epoch.number
         log(
             INFO,
             "\t> model bytes through the ServerApp in training: %d; bytes between nodes: %d",
@@ -332,6 +355,11 @@ def _log_failures(what: str, results: int, failed: Mapping[NodeId, str]) -> None
     log(INFO, "%s: %d results, %d failures", what, results, len(failed))
     for node, why in failed.items():
         log(ERROR, "\t> node %d failed: %s", node, why)
+
+
+def _log_faults(when: str, report: RoundReport) -> None:
+    """Sum up faults in one line, also where there were none."""
+    log(INFO if report.calm else WARNING, "\t> %s: %s", when, report.summary())
 
 
 def _options_of(strategy: type) -> list[str]:

@@ -11,7 +11,7 @@ from flwr.common.logger import log
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.plan import Hello, Key, Phase
 from flwr_digest.errors import ConfigError
-from flwr_digest.strategies.checks import check_hellos, check_members
+from flwr_digest.strategies.checks import check_hellos
 from flwr_digest.strategies.desk import Desk
 from flwr_digest.strategies.options import Options
 from flwr_digest.strategies.replies import read_hellos
@@ -49,8 +49,7 @@ def gather(
     Raises
     ------
     ConfigError
-        Fewer can, with the reasons of those that cannot; or, with regions, others than before; or
-        they cannot be in one session together.
+        Fewer can, with the reasons of those that cannot; or they cannot be in one session together.
     """
     failed = _invite(desk, roster, [node for node in nodes if node not in roster.ready], arrays,
                      options)  # fmt: skip
@@ -60,10 +59,9 @@ def gather(
         failed |= strangers
     for node, why in failed.items():
         log(ERROR, "node %d cannot take part: %s", node, why)
+    roster.absent = failed
     members = roster.among(nodes)
     _check_enough(members, failed, least)
-    if options.regions > 1 and roster.members:
-        check_members(roster.members, members, failed)
     check_hellos(members)
     return members
 

@@ -10,6 +10,7 @@ from flwr_digest.core.ids import NO_FENCE, NodeId, Order, ShardId, StreamId
 from flwr_digest.core.plan import Hello, Peer, Plan
 from flwr_digest.core.walk import Walk
 from flwr_digest.strategies.checks import check_links
+from flwr_digest.strategies.epochs import Epoch
 from flwr_digest.strategies.options import Options
 from flwr_digest.strategies.weights import shares
 from flwr_digest.topology import build_topology
@@ -27,6 +28,7 @@ def make_plans(
     session_seconds: float,
     earlier_sessions: int = 0,
     lives: Mapping[NodeId, int] | None = None,
+    epoch: Epoch | None = None,
 ) -> dict[NodeId, Plan]:
     """Return each node's plan.
 
@@ -44,7 +46,10 @@ def make_plans(
         How many sessions this run had before. Streams start above every fence of theirs, also
         above those that a node has raised which was never heard of again.
     lives : mapping of NodeId to int, optional
-        The lives of the nodes' accounts as the broker knows them. By default those of the hellos.
+        The lives of the nodes' accounts as the broker knows them. By default those of the hellos;
+        and so where streams are cut anew, as all accounts are.
+    epoch : Epoch, optional
+        How the streams are cut. By default as `options` say, for the first time.
 
     Raises
     ------
@@ -55,11 +60,14 @@ def make_plans(
     graph = build_topology(options.topology, list(hellos), options.seed)
     topology = {NodeId(node): frozenset(map(NodeId, near)) for node, near in graph.items()}
     check_links(hellos, topology)
-    streams = plan_streams(graph, hellos, options)
+    epoch = epoch or Epoch(number=0, regions=options.regions)
+    streams = plan_streams(graph, hellos, options, epoch)
     reported = max(hello.generation for hello in hellos.values())
     generation = max(reported, earlier_sessions * FENCES_A_SESSION)
     weights = shares(hellos, options.weighting)
-    known_lives = {node: hello.life for node, hello in hellos.items()} | dict(lives or {})
+    known_lives = {node: hello.life for node, hello in hellos.items()}
+    if not epoch.cut_anew:
+        known_lives |= lives or {}
     return {
         node: Plan(
             session=session,
@@ -74,6 +82,7 @@ def make_plans(
             drift_correction=options.drift_correction,
             walk=Walk(options.walk),
             life=known_lives[node],
+            epoch=epoch.number,
             calls=options.calls_per_round,
             steps_per_call=options.steps_per_call,
             steps=options.steps_per_round,
@@ -87,12 +96,16 @@ def make_plans(
 
 
 def plan_streams(
-    topology: Mapping[int, frozenset[int]], hellos: Mapping[NodeId, Hello], options: Options
+    topology: Mapping[int, frozenset[int]],
+    hellos: Mapping[NodeId, Hello],
+    options: Options,
+    epoch: Epoch,
 ) -> dict[StreamId, StreamPlan]:
     """Return one stream for each shard and region; stream ``shard * regions + region``.
 
     The same nodes, options and seed make the same regions in every session. A stream starts at
     the member that keeps its newest copy; as long as there is none, the starts are spread evenly.
+    In the first session of a new epoch, too, unless it says where they start.
 
     Raises
     ------
@@ -101,14 +114,18 @@ def plan_streams(
     """
     regions = [
         frozenset(map(NodeId, region))
-        for region in split_into_regions(topology, options.regions, options.seed)
+        for region in split_into_regions(topology, epoch.regions, options.seed)
     ]
     members = regions * options.shards
     spread = map(NodeId, start_nodes(members, options.seed))
     return {
         StreamId(number): StreamPlan(
             shard=ShardId(number // len(regions)),
-            start=_start(StreamId(number), region, first, hellos, options.seed),
+            start=(
+                epoch.starts.get(ShardId(number // len(regions)), first)
+                if epoch.cut_anew
+                else _start(StreamId(number), region, first, hellos, options.seed)
+            ),
             members=region,
         )
         for number, (region, first) in enumerate(zip(members, spread, strict=True))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.plan import Hello
+from flwr_digest.strategies.epochs import LastSession
 
 
 @dataclass(kw_only=True)
@@ -23,14 +24,17 @@ class Roster:
         The life of each node's accounts when it first said hello, and after each session that it
         has told of the end of. A node that says hello under another life has lost what it knew of
         its own doings in sessions since; its plan tells it so (see `Plan.life`).
-    members : frozenset of NodeId
-        Who was in the last session; empty before the first.
+    absent : dict of NodeId to str
+        Why some nodes could not take part when the last session was gathered.
+    last : LastSession or None
+        Who was in the last session, and how the streams were cut; None before the first.
     """
 
     ready: dict[NodeId, Hello] = field(default_factory=dict)
     with_model: set[NodeId] = field(default_factory=set)
     lives: dict[NodeId, int] = field(default_factory=dict)
-    members: frozenset[NodeId] = frozenset()
+    absent: dict[NodeId, str] = field(default_factory=dict)
+    last: LastSession | None = None
 
     def introduce(self, hellos: Mapping[NodeId, Hello]) -> None:
         """Note hellos of nodes that were invited."""
@@ -43,10 +47,12 @@ class Roster:
         self._note(hellos)
         self.lives |= {node: hello.life for node, hello in hellos.items()}
 
-    def send_off(self, members: Collection[NodeId]) -> None:
-        """Note that a session begins with these nodes."""
-        self.members = frozenset(members)
-        for node in members:
+    def send_off(self, session: LastSession) -> None:
+        """Note that a session begins."""
+        self.last = session
+        if session.epoch.cut_anew:  # all accounts are, whatever was known of earlier ones
+            self.lives |= {node: self.ready[node].life for node in session.members}
+        for node in session.members:
             del self.ready[node]
 
     def send_back(self, nodes: Iterable[NodeId]) -> None:

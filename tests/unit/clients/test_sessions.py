@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from flwr_digest.clients.record import Cut, NodeRecord, first_record
-from flwr_digest.clients.sessions import cut_of, states_for, streams_model
+from flwr_digest.clients.sessions import contents_in, cut_of, states_for, streams_model
 from flwr_digest.core.cargo import Cargo
 from flwr_digest.core.config import StreamPlan
+from flwr_digest.core.epoch import Told
 from flwr_digest.core.ids import Fence, NodeId, ShardId, StreamId
 from flwr_digest.core.plan import Plan
+from flwr_digest.core.stream import Visit
 from flwr_digest.errors import ConfigError
 from tests.support.digest_messages import plan_for_one
 from tests.support.flower_app import (
@@ -94,7 +96,14 @@ def test_later_sessions_go_on_from_what_was_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "plan", [plan_of(1, LEFT, RIGHT), plan_of(2, EVERYONE), plan_of(2, RIGHT, LEFT)]
+    "plan",
+    [
+        plan_of(1, LEFT, RIGHT),
+        plan_of(2, EVERYONE),
+        plan_of(2, RIGHT, LEFT),
+        replace(plan_of(1, LEFT, RIGHT), epoch=1),
+        replace(plan_of(2, LEFT, RIGHT), epoch=-1),
+    ],
 )
 def test_another_cut_than_before_is_refused_in_one_line(plan: Plan) -> None:
     with pytest.raises(ConfigError, match="stay the same within a run") as caught:
@@ -103,6 +112,32 @@ def test_another_cut_than_before_is_refused_in_one_line(plan: Plan) -> None:
     assert "\n" not in line
     assert "had 2 shards in 2 regions of 3+2 nodes" in line
     assert str(cut_of(plan)) in line
+
+
+def test_in_a_new_epoch_a_gateway_carries_over_its_fullest_copy_of_each_shard() -> None:
+    before = lived()
+    kept = before.states[StreamId(1)].kept
+    visits = {CHAIN[3]: Visit(life=4, number=2, hop=6, steps=9)}
+    fuller = replace(before.states[StreamId(1)], kept=replace(kept, visits=visits))
+    before = replace(before, states={**before.states, StreamId(1): fuller})
+    states = states_for(before, replace(plan_of(2, EVERYONE), epoch=1), GATEWAY)
+    assert {s: state.kept.stream_id for s, state in states.items()} == {0: 0, 1: 1}
+    # Stream 1 of shard 0 has more steps in it; of shard 1 neither has, and 2 has come further.
+    assert [float(np.asarray(states[StreamId(s)].kept.model)[0]) for s in (0, 1)] == [1.0, 2.0]
+    assert contents_in(before) == ({CHAIN[3]: Told(4, 9)}, {})
+
+
+def test_in_a_new_epoch_with_regions_a_node_goes_to_those_that_visit_it() -> None:
+    before = replace(lived(), cut=Cut(shards=2, regions=(LEFT, RIGHT)), epoch=2)
+    plan = replace(plan_of(2, RIGHT, LEFT), epoch=3)
+    assert sorted(states_for(before, plan, CHAIN[0])) == [1, 3]
+    assert sorted(states_for(before, plan, GATEWAY)) == [0, 1, 2, 3]
+
+
+def test_who_has_had_no_session_has_nothing_to_carry_over() -> None:
+    states = states_for(record(), replace(plan_of(2, LEFT, RIGHT), epoch=3), CHAIN[0])
+    assert all(state.kept.hop == 0 for state in states.values())
+    assert contents_in(record()) == ()
 
 
 def test_other_nodes_in_one_region_are_no_other_cut() -> None:

@@ -17,7 +17,7 @@ from flwr_digest.clients.archive import to_archive
 from flwr_digest.clients.record import Cut, NodeRecord, first_record
 from flwr_digest.clients.sessions import streams_model
 from flwr_digest.clients.store import FLOWER_HOME, HOME, NodeStore
-from flwr_digest.core.account import contribute, deposit, open_account, settle
+from flwr_digest.core.account import contribute, deposit, open_account, pass_on, settle
 from flwr_digest.core.cargo import Cargo
 from flwr_digest.core.ids import Fence, NodeId, StreamId
 from flwr_digest.core.layout import Entry, Layout
@@ -65,8 +65,10 @@ def lived_state(stream_id: StreamId, initial: npt.NDArray[np.float32], life: int
         model, rate = generator.normal(size=(2, initial.size)).astype(np.float32)
         return Cargo(model=model, rate=rate)
 
-    for _ in range(4):
+    for turn in range(4):
         account = contribute(account, cargo(), steps=5)
+        if turn == 2 and stream_id % 2:  # a gateway
+            account = pass_on(account, cargo())
         settlement = settle(account, kept, ME, [ME, OTHER])
         account, _ = deposit(settlement.account, settlement.stream)
         theirs = settle(open_account(cargo(), 3), settlement.stream, OTHER, [ME, OTHER])
@@ -85,6 +87,8 @@ def flattened(state: StationState) -> dict[str, npt.NDArray[np.float32]]:
     account = state.account
     parts = {"kept": state.kept.model, "inflow": account.inflow.model}
     parts |= {str(number): entry.inflow.model for number, entry in account.applied.items()}
+    owns = {"own": account.own, **{f"own/{n}": e.own for n, e in account.applied.items()}}
+    parts |= {name: own.model for name, own in owns.items() if own is not None}
     if account.deposit is not None:
         parts["deposit"] = account.deposit.model
     return {name: np.asarray(part) for name, part in parts.items()}
@@ -94,7 +98,7 @@ def bare(state: StationState) -> StationState:
     """Return a state without its vectors, so that states can be compared."""
     none: Any = "left out"
     account = state.account
-    applied = {number: replace(entry, inflow=none) for number, entry in account.applied.items()}
+    applied = {n: replace(e, inflow=none, own=none) for n, e in account.applied.items()}
     return replace(
         state,
         kept=replace(state.kept, model=none),
@@ -103,6 +107,7 @@ def bare(state: StationState) -> StationState:
             inflow=none,
             applied=applied,
             deposit=None if account.deposit is None else none,
+            own=none,
         ),
     )
 

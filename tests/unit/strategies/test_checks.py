@@ -16,7 +16,6 @@ from flwr_digest.errors import ConfigError
 from flwr_digest.strategies.checks import (
     check_hellos,
     check_links,
-    check_members,
     check_shards,
 )
 
@@ -103,23 +102,6 @@ def test_too_few_slots_name_the_command_that_gives_enough() -> None:
 def test_enough_slots_are_enough_and_none_are_no_limit() -> None:
     check_hellos({node: hello(node, slots=5) for node in NODES})
     check_hellos({node: hello(node, slots=0) for node in NODES})
-
-
-# --- the same nodes for regions -----------------------------------------------------------------
-
-
-def test_the_same_nodes_in_any_order_pass() -> None:
-    check_members(NODES, list(reversed(NODES)), {})
-
-
-def test_nodes_that_are_missing_or_new_are_all_named() -> None:
-    with pytest.raises(ConfigError) as caught:
-        check_members(NODES[:3], [NODES[1], NODES[4]], {NODES[2]: "it is gone"})
-    assert str(caught.value) == (
-        "with regions above 1 every session needs the same nodes, but node 3 is missing (it was "
-        "not asked), node 8 is missing (it is gone), node 18446744073709551615 is new: use "
-        "regions=1, or fraction_train=1.0 and nodes that stay"
-    )
 
 
 # --- shards of the model ------------------------------------------------------------------------
