@@ -12,7 +12,7 @@ Flower is driven by its command line only, as a user would.
 from __future__ import annotations
 
 from flwr_digest.launch.leftovers import LaunchedProcess, leftover_processes
-from flwr_digest.launch.runs import RunOutcome, run_app, simulation_of
+from flwr_digest.launch.runs import RunOutcome, await_end, run_app, simulation_of, submit
 from flwr_digest.launch.superlink import SuperLink
 from flwr_digest.launch.supernodes import SuperNodes
 
@@ -21,7 +21,9 @@ __all__ = [
     "RunOutcome",
     "SuperLink",
     "SuperNodes",
+    "await_end",
     "leftover_processes",
     "run_app",
     "simulation_of",
+    "submit",
 ]

@@ -93,21 +93,50 @@ def run_app(
     """
     if name.startswith(("superlink", "supernode-")):
         raise ConfigError(f'a run may not be named "{name}": Flower\'s own logs have such names')
-    run_id = _submit(superlink, app_dir, run_config or {}, federation_config or {})
+    run_id = submit(superlink, app_dir, run_config, federation_config)
+    return await_end(superlink, run_id, name=name, timeout_seconds=timeout_seconds, on_log=on_log)
+
+
+def await_end(
+    superlink: SuperLink,
+    run_id: str,
+    *,
+    name: str,
+    timeout_seconds: float,
+    on_log: Callable[[str], None] = lambda _: None,
+) -> RunOutcome:
+    """Follow a run's log into `<name>.log`, and return when it has ended well: see `run_app`.
+
+    Raises
+    ------
+    DigestError
+        If the run fails, or takes too long.
+    """
     log_path = _follow(superlink, run_id, name, timeout_seconds, on_log)
     # `flwr run --stream` ends with 0 when the run has failed: only the status can be trusted.
     status = _final_status(superlink, run_id)
     if status != _COMPLETED:
         raise DigestError(
-            f"the run of {app_dir.name} ended as {status}, see {log_path}; "
-            f"its last lines:\n{last_lines(log_path)}"
+            f"run {name} ended as {status}, see {log_path}; its last lines:\n{last_lines(log_path)}"
         )
     return RunOutcome(run_id=run_id, status=status, log_path=log_path)
 
 
-def _submit(
-    superlink: SuperLink, app_dir: Path, run_config: Config, federation_config: Config
+def submit(
+    superlink: SuperLink,
+    app_dir: Path,
+    run_config: Config | None = None,
+    federation_config: Config | None = None,
 ) -> str:
+    """Start a run of an app and return its id, without waiting for its end.
+
+    Raises
+    ------
+    ConfigError
+        If a value of the configuration is not allowed.
+    DigestError
+        If the run cannot be started.
+    """
     command = ["run", str(app_dir), CONNECTION]
     command += ["--run-config", key_values(run_config)] if run_config else []
     command += ["--federation-config", key_values(federation_config)] if federation_config else []

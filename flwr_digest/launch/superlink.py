@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +20,9 @@ from flwr_digest.launch.workspace import CONNECTION, Workspace, with_path
 
 START_SECONDS = 90.0
 """A SuperLink takes 3 s to start, 32 s with nothing cached yet (measured); and some to spare."""
+
+SERVER_APP = "flwr-serverapp"
+"""The program that Flower runs a ServerApp in."""
 
 
 class SuperLink:
@@ -113,6 +118,32 @@ class SuperLink:
         if self._workspace is not None:
             self._workspace.remove()
             self._workspace = self._files = None
+
+    def kill(self) -> None:
+        """Kill the SuperLink and its ServerApps without warning; SuperNodes stay.
+
+        Raises
+        ------
+        DigestError
+            If it is not running.
+        """
+        if self._process is None:
+            raise DigestError("this SuperLink is not running: use it in a `with` statement")
+        self._process.kill()
+
+    def kill_server_app(self) -> None:
+        """Kill the ServerApp that runs here, and nothing else.
+
+        Raises
+        ------
+        DigestError
+            If none runs as a process of its own: it does where there are SuperNodes.
+        """
+        found = [each for each in self.leftover_processes() if SERVER_APP in each.command]
+        if not found:
+            raise DigestError("no ServerApp runs here")
+        for each in found:
+            os.kill(each.pid, signal.SIGKILL)
 
     def leftover_processes(self) -> list[LaunchedProcess]:
         """Return what still runs of this launch, SuperNodes and their ClientApps included."""

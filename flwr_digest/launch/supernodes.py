@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from flwr_digest.errors import DigestError
 from flwr_digest.launch.asking import ask_flwr
 from flwr_digest.launch.commands import register_command, supernode_command
 from flwr_digest.launch.credentials import supernode_key
+from flwr_digest.launch.leftovers import leftover_processes
 from flwr_digest.launch.ports import LOOPBACK, free_ports
 from flwr_digest.launch.processes import Process
 from flwr_digest.launch.superlink import START_SECONDS, SuperLink
@@ -18,6 +22,9 @@ from flwr_digest.launch.workspace import CONNECTION, with_path
 
 START_SECONDS_PER_NODE = 10.0
 """All start at once and share the cores: 2 s of computing each (measured), and some to spare."""
+
+CLIENT_APP = "flwr-clientapp"
+"""The program that Flower runs a ClientApp in, one for each message."""
 
 
 class SuperNodes:
@@ -77,6 +84,26 @@ class SuperNodes:
     def kill(self, node: int) -> None:
         """Kill a node and its ClientApp without warning, as a power cut would."""
         self._processes.pop(node).kill()
+
+    def kill_client_app(self, node: int) -> None:
+        """Kill the ClientApp that runs at a node, and nothing else.
+
+        Raises
+        ------
+        DigestError
+            None runs there.
+        """
+        launch = self._superlink.workspace.launch
+        found = leftover_processes(f"{launch}/{_role(node)}")
+        apps = [each for each in found if CLIENT_APP in each.command]
+        if not apps:
+            raise DigestError(f"no ClientApp runs at node {node}")
+        for each in apps:
+            os.kill(each.pid, signal.SIGKILL)
+
+    def log_path(self, node: int) -> Path:
+        """Return the log of a node, and of the ClientApps that it has started."""
+        return self._superlink.workspace.log_dir / f"{_role(node)}.log"
 
     def stop(self) -> None:
         """Stop all nodes that run, and their ClientApps."""

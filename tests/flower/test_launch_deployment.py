@@ -12,7 +12,7 @@ MOST_SECONDS = 900.0  # past that something hangs: it takes a minute at most
 
 
 @pytest.mark.flower
-@pytest.mark.slow
+@pytest.mark.exhaustive  # other tests start SuperNodes; this one kills one, too
 def test_an_app_runs_on_supernodes(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     superlink = SuperLink(simulation=False, log_dir=tmp_path)
