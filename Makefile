@@ -11,7 +11,7 @@ APPS := $(wildcard examples/*/quickstart_digits examples/*/sklearn_logistic_regr
 	examples/simulate-topologies/simulate_topologies.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test histories exhaustive lint format clean
+.PHONY: help demo test histories exhaustive chaos soak lint format clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,6 +28,12 @@ histories: $(STAMP) ## try far more random histories than `make test`, others ea
 
 exhaustive: $(STAMP) ## set up, then run what takes too long for `make test` (over an hour)
 	@$(BIN)/python -m pytest -m exhaustive
+
+chaos: $(STAMP) ## set up, then break real nodes in all the ways of the chaos suite (half an hour)
+	@$(BIN)/python -m tests.chaos
+
+soak: $(STAMP) ## set up, then random faults for half an hour: memory, threads, descriptors stay flat
+	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),30)
 
 lint: $(STAMP) ## set up, then check style, types and layers
 	@$(BIN)/ruff check .
