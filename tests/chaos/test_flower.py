@@ -1,4 +1,4 @@
-"""The ServerApp or the SuperLink is killed in the middle of a round; a node is very slow."""
+"""Flower's own processes are killed in the middle of a round; a node is very slow."""
 
 from __future__ import annotations
 
@@ -29,3 +29,10 @@ def test_the_serverapp_is_killed_and_the_nodes_finish_and_keep_their_models(tmp_
 @pytest.mark.exhaustive
 def test_a_node_that_sleeps_in_each_step_holds_up_nobody(tmp_path: Path) -> None:
     check("straggler-12s", tmp_path)
+
+
+@pytest.mark.exhaustive
+def test_a_supernode_and_a_clientapp_are_killed_and_each_step_is_counted_once(
+    tmp_path: Path,
+) -> None:
+    check("supernode-and-clientapp-killed", tmp_path)

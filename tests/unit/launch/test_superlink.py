@@ -20,3 +20,8 @@ def test_outside_a_with_statement_there_is_no_superlink(tmp_path: Path) -> None:
         superlink.workspace.environment("")
     assert superlink.ca_certificate is None
     assert superlink.leftover_processes() == []
+
+
+def test_where_no_server_app_runs_none_is_killed(tmp_path: Path) -> None:
+    with pytest.raises(DigestError, match="no ServerApp runs here"):
+        SuperLink(simulation=False, log_dir=tmp_path).kill_server_app()
