@@ -18,6 +18,8 @@ from flwr_digest.core.vector import Vector
 
 TRAINEE, METRONOME = NodeId(0), NodeId(1)
 LATE_SECONDS = 0.1  # beats that were missed are made up for, unless they are older: a guess
+STEPS = 1_000_000
+"""That a beat stands for: a stream does not wait at nodes that are slower than most."""
 GRAPH = {TRAINEE: frozenset({METRONOME}), METRONOME: frozenset({TRAINEE})}
 
 
@@ -30,14 +32,17 @@ class Couple:
 
 
 class Beat:
-    """Makes a local step at each beat, if a stream waits for one. The pace of 1 does the rest."""
+    """Makes its steps at each beat, if a stream waits for them; the pace does the rest.
+
+    It has made some as it begins: whoever has made none does not hold a stream for long.
+    """
 
     def __init__(self, values: int) -> None:
         self._moved = np.full(values, 1e-9, dtype=np.float32)
         self._changed = Condition()
         self._rate = 0.0
         self._closed = False
-        self._made = False
+        self._made = True
         self._wake: Callable[[], None] | None = None
         self._thread = Thread(target=self._run, name="metronome", daemon=True)
         self._thread.start()
@@ -79,10 +84,10 @@ class Beat:
         """There is one shard."""
 
     def take(self, shard: ShardId) -> Taken | None:
-        """Return the step of the last beat, once."""
+        """Return the steps of the last beat, once."""
         with self._changed:
             made, self._made = self._made, False
-        return Taken(1, self._moved) if made else None
+        return Taken(STEPS, self._moved) if made else None
 
     def rebase(self, shard: ShardId, model: Vector, correction: Vector | None) -> None:
         """There is no model here."""
@@ -112,7 +117,7 @@ class Metronome:
             graph=GRAPH,
             layout=couple.layout,
             trainer=self._beat,
-            local_steps=1,
+            local_steps=STEPS,
         )
         self._session.__enter__()
 
