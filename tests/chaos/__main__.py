@@ -17,7 +17,7 @@ from tests.chaos.registry import Runnable, all_scenarios
 from tests.chaos.result import Result
 from tests.chaos.scenario import Scenario
 from tests.chaos.scenarios import RANDOM_SESSIONS, random_scenarios
-from tests.chaos.summary import table_of, write_summary
+from tests.chaos.summary import figures_of, table_of, write_summary
 
 OUTPUT = Path("runs") / "chaos"
 
@@ -71,6 +71,7 @@ def main() -> int:
         scenarios = [replace(s, proxies=True) if isinstance(s, Scenario) else s for s in scenarios]
     results = run_all(scenarios, console, OUTPUT)
     console.print(table_of(results))
+    console.print(figures_of(results))
     return 0 if all(result.passed for result in results) else 1
 
 

@@ -1,4 +1,4 @@
-"""The results of a chaos run: as a file, and as a table."""
+"""The results of a chaos run: as a file, and as tables."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from rich.table import Table
 
 from tests.chaos.result import Result
 
-MOST_FIGURES = 4  # in the table; all are in the file
+MOST_FIGURES = 4  # on the screen; all are in the file
 HEADLINES = (
     "longest_without_stream_tours",
     "longest_silence_tours",
     "tour_seconds",
     "network",
+    "runs",
+    "hangs",
+    "steps_counted_twice",
+    "steps_per_second_ratio",
+    "seconds_to_target_ratio",
+    "fedavg_steps_per_second_usually",
+    "fedavg_steps_per_second_with_straggler",
 )
 """Figures that are shown first."""
 
@@ -29,24 +36,35 @@ def write_summary(path: Path, results: Sequence[Result]) -> None:
 
 
 def table_of(results: Sequence[Result]) -> Table:
-    """Return the same as a table."""
+    """Return which scenarios passed, and what was counted in them."""
     table = Table(title="chaos", title_justify="left")
     table.add_column("scenario", no_wrap=True)
     table.add_column("passed")
     for name in ("double counted", "forfeited", "reissued"):
         table.add_column(name, justify="right")
-    table.add_column("figures")
     for result in results:
         counts = (result.double_counted, result.forfeited, result.reissued)
         passed = "[green]yes[/]" if result.passed else "[bold red]NO[/]"
-        table.add_row(result.scenario, passed, *map(str, counts), _about(result))
+        table.add_row(result.scenario, passed, *map(str, counts))
     return table
 
 
-def _about(result: Result) -> str:
+def figures_of(results: Sequence[Result]) -> Table:
     """Return why a scenario failed, or what is most worth knowing of it."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    for result in results:
+        grid.add_row(result.scenario, _about(result))
+    return grid
+
+
+def _about(result: Result) -> str:
     if result.failure:
         return result.failure
     first = [name for name in HEADLINES if name in result.figures]
     names = [*first, *(name for name in result.figures if name not in first)][:MOST_FIGURES]
-    return ", ".join(f"{name.replace('_', ' ')} {result.figures[name]}" for name in names)
+    return ", ".join(_in_words(name, result.figures[name]) for name in names)
+
+
+def _in_words(name: str, figure: float | str) -> str:
+    return figure if isinstance(figure, str) else f"{name.replace('_', ' ')} {figure}"

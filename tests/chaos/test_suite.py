@@ -22,7 +22,7 @@ from tests.chaos.result import Result
 from tests.chaos.scenario import Scenario
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.setup import Setup
-from tests.chaos.summary import table_of
+from tests.chaos.summary import figures_of, table_of
 from tests.chaos.topologies import between
 
 
@@ -99,14 +99,13 @@ def test_all_results_are_written_whatever_they_are(tmp_path: Path) -> None:
     }
 
 
-def test_the_table_says_what_failed_and_why() -> None:
+def test_the_tables_say_what_failed_and_why() -> None:
     results = [Made("good").result, Made("bad", "node 1 hangs").result]
 
-    text = printed(table_of(results))
-
-    assert "node 1 hangs" in text
-    assert "tour seconds 0.5" in text
-    assert text.count("NO") == 1
+    assert printed(table_of(results)).count("NO") == 1
+    figures = printed(figures_of(results))
+    assert "node 1 hangs" in figures
+    assert "tour seconds 0.5" in figures
 
 
 def test_names_are_unique_and_a_wrong_one_is_answered_with_a_near_one() -> None:
