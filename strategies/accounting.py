@@ -85,8 +85,8 @@ class RoundReport:
         off = self.totals.get("corrections_off", 0)
         if not off:
             return self._broken_links()
-        line = f"drift correction kept growing at {off} nodes and is off there: learn more slowly"
-        return [line, *self._broken_links()]
+        line = f"drift correction kept growing at {off} nodes and is off there"
+        return [f"{line}: a smaller learning rate may help", *self._broken_links()]
 
     @property
     def calm(self) -> bool:

@@ -66,8 +66,8 @@ class Digest(FedAvg):
         same. 1: shards give more for the same bytes (measured).
     drift_correction : bool, default False
         Whether streams carry the nodes' gradients, too, so that nodes with different data do not
-        drift apart. Off: it doubles the bytes, and needs `attach` and SGD (with momentum, if you
-        like) in the train handler.
+        drift apart. Off: it takes a quarter more bytes, and needs `attach` in the train handler,
+        with one of the optimizers that it was measured with, or a `digest_session`.
     walk : str, default "tour"
         How streams choose their way: "tour" visits each node once before any a second time;
         "random" goes to any neighbor; "metropolis" likewise, but visits all nodes equally often. A

@@ -12,7 +12,8 @@ def lines_of(options: Options) -> list[str]:
         f"Topology: {options.topology} (seed {options.seed})",
         f"Pace: {options.local_steps} local steps, walk: {options.walk}",
         f"A round: at most {options.calls_per_round} calls of a handler, each as "
-        f"{options.steps_per_call} local steps; with digest_session local steps: {steps}",
+        f"{options.steps_per_call} local steps, or what it does after attach(); with "
+        f"digest_session local steps: {steps}",
         f"Weights of the nodes: {options.weighting}",
         f"Streams: {options.shards} shards x {options.regions} regions",
         f"Drift correction: {'on' if options.drift_correction else 'off'}",

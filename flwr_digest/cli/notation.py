@@ -56,6 +56,9 @@ READERS: Mapping[str, Callable[[str], Value]] = {
 }
 """By key, what makes a value of the text; a `ValueError` says what it should be."""
 
+FAMILIES: Mapping[str, tuple[str, ...]] = {"gossip": ("ad-psgd", "d-psgd")}
+"""By what people call several methods, their names here."""
+
 _OF_DIGEST = ("shards", "regions", "drift-correction", "walk", "gate")
 
 
@@ -131,12 +134,20 @@ def _entries(text: str) -> list[tuple[str, list[str]]]:
     return [entry for entry in entries if entry != ("", [])]
 
 
+def _meant(method: str) -> str:
+    """Return what may have been meant by the name of a method that there is not, as a hint."""
+    if method in FAMILIES:
+        return f"; {method} is {' or '.join(FAMILIES[method])}"
+    if method.partition("=")[0].removeprefix(OFF) in READERS:
+        return f"; settings follow a method after a colon: digest:{method}"
+    return nearest(method, METHODS)
+
+
 def parse_method(method: str, settings: Sequence[str]) -> Choice:
     """Read one method from its name and the texts of its settings; `ConfigError` if it is wrong."""
     if method not in METHODS:
         raise ConfigError(
-            f"method={method!r} is unknown: choose from {', '.join(METHODS)}"
-            f"{nearest(method, METHODS)}"
+            f"method={method!r} is unknown: choose from {', '.join(METHODS)}{_meant(method)}"
         )
     given: dict[str, Value] = {}
     for setting in settings:

@@ -86,7 +86,7 @@ DriftCorrection = Annotated[
     typer.Option(
         "--drift-correction/--no-drift-correction",
         help="DIGEST: correct each local step for how the node's data differ; "
-        "doubles the bytes of a visit. Default: off.",
+        "a quarter more bytes. Default: off.",
         rich_help_panel=HOW,
     ),
 ]

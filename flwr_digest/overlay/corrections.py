@@ -40,7 +40,7 @@ class Corrections:
         self._trainer.uncorrect()
         LOGGER.warning(
             "node %d: drift correction is off for the rest of the session, as its swings grew (by "
-            "now to %.3g): a smaller learning rate or fewer regions may help",
+            "now to %.3g): a smaller learning rate may help (and fewer regions, if several)",
             self._node_id, change,
         )  # fmt: skip
         return None

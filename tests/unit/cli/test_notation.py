@@ -89,6 +89,9 @@ def test_a_label_says_what_was_asked_for_and_nothing_else() -> None:
         ("fedagv", "method='fedagv' is unknown: choose from "),
         ("fedagv", "; did you mean 'fedavg'?"),
         ("digest,fedagv", "method='fedagv' is unknown"),
+        ("gossip", "; gossip is ad-psgd or d-psgd"),
+        ("digest,shards=4", "; settings follow a method after a colon: digest:shards=4"),
+        ("digest,no-gate", "; settings follow a method after a colon: digest:no-gate"),
         ("digest:shards=2,fedagv", "'fedagv' is no setting of it"),
         ("digest:shards=2,fedagv", "; did you mean 'fedavg'?"),
         (

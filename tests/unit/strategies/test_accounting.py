@@ -114,7 +114,8 @@ def test_what_the_user_should_know_of_is_said() -> None:
         ]
     )
     assert found.warnings() == [
-        "drift correction kept growing at 2 nodes and is off there: learn more slowly",
+        "drift correction kept growing at 2 nodes and is off there: a smaller learning rate "
+        "may help",
         "node 9 was never linked with its neighbors: node 4: no answer; node 6: no answer",
     ]
 
