@@ -124,7 +124,9 @@ def plan_streams(
             start=(
                 epoch.starts.get(ShardId(number // len(regions)), first)
                 if epoch.cut_anew
-                else _start(StreamId(number), region, first, hellos, options.seed)
+                else _start(
+                    StreamId(number), region, first, _of_epoch(hellos, epoch.number), options
+                )
             ),
             members=region,
         )
@@ -137,21 +139,29 @@ def _start(
     members: frozenset[NodeId],
     first: NodeId,
     hellos: Mapping[NodeId, Hello],
-    seed: int,
+    options: Options,
 ) -> NodeId:
     """Return where a stream starts: `first`, unless another member keeps a newer copy of it."""
-    orders = {node: hellos[node].kept.get(stream_id, NOTHING_KEPT) for node in members}
+    kept = {node: hello.kept for node, hello in hellos.items()}
+    orders = {node: kept.get(node, {}).get(stream_id, NOTHING_KEPT) for node in members}
     newest = max(orders.values())
     keepers = sorted(node for node, order in orders.items() if order == newest)
-    return first if first in keepers else draw(keepers, seed, stream_id)
+    return first if first in keepers else draw(keepers, options.seed, stream_id)
+
+
+def _of_epoch(hellos: Mapping[NodeId, Hello], epoch: int) -> Mapping[NodeId, Hello]:
+    """Return those that keep streams of that epoch: the same numbers are others in another."""
+    return {node: hello for node, hello in hellos.items() if hello.epoch == epoch}
 
 
 def freshest(hellos: Mapping[NodeId, Hello], seed: int) -> NodeId:
     """Return the node that keeps the newest copy of the most streams; of several, a seeded choice.
 
     After a session that has closed, every node that was in it keeps the final model; the others
-    keep older copies. After one that was cut off, streams differ in who has seen them last.
+    keep older copies. After one that was cut off, streams differ in who has seen them last. Only
+    those of the latest epoch count.
     """
+    hellos = _of_epoch(hellos, max(hello.epoch for hello in hellos.values()))
     streams = sorted({stream for hello in hellos.values() for stream in hello.kept})
     counts = dict.fromkeys(sorted(hellos), 0)
     for stream in streams:

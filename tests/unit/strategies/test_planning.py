@@ -13,15 +13,21 @@ from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order, ShardId, Stream
 from flwr_digest.core.plan import Hello, Plan
 from flwr_digest.core.walk import Walk
 from flwr_digest.errors import ConfigError
+from flwr_digest.strategies.epochs import Epoch
 from flwr_digest.strategies.options import Options
-from flwr_digest.strategies.planning import FENCES_A_SESSION, freshest, make_plans
+from flwr_digest.strategies.planning import (
+    FENCES_A_SESSION,
+    freshest,
+    make_plans,
+    plan_streams,
+)
 from flwr_digest.topology.regions import check_regions
 
 NODES = [NodeId(node) for node in (3, 5, 8, 2**63 + 1, 2**64 - 1)]
 STREAM = StreamId(0)
 
 
-def hello(node: int, *orders: Order, generation: int = 0, life: int = 1) -> Hello:
+def hello(node: int, *orders: Order, generation: int = 0, life: int = 1, epoch: int = 0) -> Hello:
     """Return a node's hello; with `orders` it keeps copies of streams 0, 1, …"""
     return Hello(
         address=f"10.0.0.{node % 250}:7100",
@@ -29,6 +35,7 @@ def hello(node: int, *orders: Order, generation: int = 0, life: int = 1) -> Hell
         kept={StreamId(number): order for number, order in enumerate(orders)},
         generation=generation,
         life=life,
+        epoch=epoch,
     )
 
 
@@ -196,6 +203,22 @@ def test_the_freshest_keeps_the_newest_copy_of_the_most_streams() -> None:
         NODES[3]: hello(NODES[3]),
     }
     assert freshest(given, seed=0) == NODES[1]
+
+
+def test_who_keeps_streams_of_an_earlier_epoch_is_not_the_freshest() -> None:
+    old = [order(5, 900)] * 3  # of three regions, where there is one now
+    given = {NODES[0]: hello(3, *old, epoch=1), NODES[1]: hello(5, order(4, 1), epoch=2)}
+    assert {freshest(given, seed) for seed in range(20)} == {NODES[1]}
+
+
+def test_a_copy_of_an_earlier_epoch_decides_no_start() -> None:
+    epoch = Epoch(number=2, regions=1)
+    given = {node: hello(node, order(3, 4), epoch=2) for node in NODES[1:]}
+    given[NODES[0]] = hello(NODES[0], order(9, 9), epoch=1)
+    seeds = (options(seed=seed) for seed in range(20))
+    topology: dict[int, frozenset[int]] = {node: frozenset(NODES) - {node} for node in NODES}
+    starts = {plan_streams(topology, given, each, epoch)[STREAM].start for each in seeds}
+    assert NODES[0] not in starts
 
 
 def test_among_equals_the_seed_decides() -> None:
