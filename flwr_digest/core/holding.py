@@ -109,8 +109,9 @@ class Holding:
         if now >= until:
             return []
         # The next step may show that the node is not slow.
-        soon = AwaitSteps(stream_id=stream_id, more_steps=1)
-        return [soon, self.timers.set(TimerKind.PACE, until)]
+        more_steps = missing_steps if self.usual.keeps_up(steps) else 1
+        awaited = AwaitSteps(stream_id=stream_id, more_steps=more_steps)
+        return [awaited, self.timers.set(TimerKind.PACE, until)]
 
     def _alone(self, now: float) -> Decision:
         """Without a link: wait for one; with nothing left to wait for, the session is over."""
@@ -141,11 +142,14 @@ class Holding:
     def _onward(self, tour: Tour, live: frozenset[NodeId], now: float) -> Decision:
         stays, touring = self.pace.stays, self.visits.trained
         peer = onward(self.config, self.copy.stream, tour, stays=stays, touring=touring)
+        while peer == self.config.node_id:  # a random walk has chosen to stay
+            self.pace.stay(self.visits.steps)
+            if paced := self._paced(now):
+                return wait(*paced)
+            stays = self.pace.stays
+            peer = onward(self.config, self.copy.stream, tour, stays=stays, touring=touring)
         if peer is None:
             return self._tour_completed(live, now)
-        if peer == self.config.node_id:
-            self.pace.stay(self.visits.steps)
-            return self.decide(live, now)
         return Decision(then=Leave(peer=peer, tour=tour))
 
     def _tour_completed(self, live: frozenset[NodeId], now: float) -> Decision:

@@ -18,7 +18,7 @@ from flwr_digest.core.stream import NEVER, Stream, Visit
 SLOW = 2
 """A node is slow if most others make more than so many times its local steps, even if the one that
 it is about to make counts. A guess: nodes that differ by less keep the pace by their own steps, and
-hold a stream for twice as long at most."""
+hold a stream for twice as long; one whose training stands still meanwhile, for four times."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,25 +44,40 @@ class Stay:
     alone: bool
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """What was so when a stream left: from there on steps are compared.
+
+    Attributes
+    ----------
+    at : float
+        When that was, by the driver's clock in seconds.
+    steps : int
+        How many local steps the node had made, in this session.
+    visits : mapping of NodeId to Visit
+        What the copy told of the others.
+    """
+
+    at: float = 0.0
+    steps: int = 0
+    visits: Mapping[NodeId, Visit] = field(default_factory=dict)
+
+
 @dataclass(kw_only=True, slots=True)
 class Usual:
     """Compares a node's local steps with those of the others, since it last made the pace's.
 
-    What a copy tells of the others when it leaves is as old as its last visits there, up to a tour.
-    So the node's own steps are counted from one comparison earlier: rather too many than too few.
+    Not since the very last time: a short tour tells too little of anybody. And what a copy tells
+    of the others when it leaves is as old as its last visits there, up to a tour; so the node's own
+    steps are counted from one mark earlier: rather too many than too few.
 
     Attributes
     ----------
     config : NodeConfig
         The node's part of the plan.
-    since : float
-        From when on its own steps are counted, by the driver's clock in seconds.
-    steps : int
-        How many it had made then, in this session.
-    visits : mapping of NodeId to Visit
-        What the copy told of the others when the last comparison began.
-    latest : tuple of float and int
-        When that was, and how many local steps the node had made then.
+    own, others, latest : Mark
+        From where on the node's own steps are compared, from where on those of the others, and the
+        newest mark. Between two of them the node has made the pace's steps.
     left_at : float
         When the stream left last, or the session began.
     stay : Stay or None
@@ -70,34 +85,39 @@ class Usual:
     """
 
     config: NodeConfig
-    since: float = 0.0
-    steps: int = 0
-    visits: Mapping[NodeId, Visit] = field(default_factory=dict)
-    latest: tuple[float, int] = (0.0, 0)
+    own: Mark = field(default_factory=Mark)
+    others: Mark = field(default_factory=Mark)
+    latest: Mark = field(default_factory=Mark)
     left_at: float = 0.0
     stay: Stay | None = None
 
     def begin(self, stream: Stream, now: float) -> None:
         """Note that the session begins, with this copy."""
-        self.since = self.left_at = now
-        self.latest, self.visits = (now, 0), stream.visits
+        self.left_at = now
+        self.own = self.others = self.latest = Mark(at=now, visits=stream.visits)
 
     def left(self, stream: Stream, steps: int, now: float) -> None:
         """Note that the stream leaves, after so many local steps of this session."""
         self.left_at = now
-        if steps - self.latest[1] >= self.config.local_steps:  # enough to compare anew from here
-            self.since, self.steps = self.latest
-            self.latest, self.visits = (now, steps), stream.visits
+        if steps - self.latest.steps >= self.config.local_steps:  # enough to compare anew from here
+            mark = Mark(at=now, steps=steps, visits=stream.visits)
+            self.own, self.others, self.latest = self.others, self.latest, mark
 
     def renew(self) -> None:
         """Note that a copy has come: it may tell something else."""
         self.stay = None
 
+    def keeps_up(self, steps: int) -> bool:
+        """Whether it is known not to be slow, after so many local steps of this session."""
+        usual_steps = 0 if self.stay is None else self.stay.usual_steps
+        return 0 < usual_steps <= SLOW * (steps - self.own.steps + 1)
+
     def until(self, stream: Stream, steps: int, seconds: float, now: float) -> float | None:
         """Return until when the pace may hold the stream here at most; None: as long as it takes.
 
         Where nobody is known to have made a step, it is held as long as that has been so already:
-        it must neither wait for ever nor race round for nothing.
+        it must neither wait for ever nor race round for nothing. Who is not slow has twice the time
+        that it can need, and lets go if its training stands still meanwhile.
 
         Parameters
         ----------
@@ -106,19 +126,22 @@ class Usual:
         steps : int
             How many local steps this node has made in this session.
         seconds : float
-            How long to hold the stream at least where too little is known.
+            How long to hold the stream at least at a node that is not known to be slow.
         now : float
             The driver's clock, in seconds.
         """
         if self.stay is None:
             self.stay = self._stay(stream, now)
-        stay, own = self.stay, steps - self.steps
+        stay = self.stay
         if stay.alone:
             return None
-        if stay.usual_steps > SLOW * (own + 1):
+        if stay.usual_steps:
             pace_seconds = stay.passed_seconds * self.config.local_steps / stay.usual_steps
-            return self.left_at + pace_seconds
-        return None if own else stay.began_at + max(stay.passed_seconds, seconds)
+            if not self.keeps_up(steps):
+                return self.left_at + pace_seconds
+            return max(self.left_at + 2 * SLOW * pace_seconds, stay.began_at + seconds)
+        made = steps - self.own.steps
+        return None if made else stay.began_at + max(stay.passed_seconds, seconds)
 
     def _stay(self, stream: Stream, now: float) -> Stay:
         members = self.config.streams[stream.stream_id].members
@@ -127,7 +150,7 @@ class Usual:
         return Stay(
             began_at=now,
             usual_steps=made[(len(made) - 1) // 2] if made else 0,
-            passed_seconds=now - self.since,
+            passed_seconds=now - self.others.at,
             alone=not training,
         )
 
@@ -135,7 +158,7 @@ class Usual:
         """Return how many local steps the nodes have made that were visited in the meantime."""
         made = []
         for node in nodes:
-            visit, before = stream.last_visit(node), self.visits.get(node, NEVER)
+            visit, before = stream.last_visit(node), self.others.visits.get(node, NEVER)
             if visit != before:
                 made.append(visit.steps - (before.steps if visit.life == before.life else 0))
         return made

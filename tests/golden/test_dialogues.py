@@ -82,6 +82,7 @@ def receipt_lost(told: Transcript) -> None:
 def another_way(told: Transcript) -> None:
     """No receipt: sent another way, the old copy dies at the first node that knows the fence."""
     world = ring_of_three(told, 2, Walk.RANDOM)  # whose pace holds it at each node
+    world.now = 8.0  # so a step takes seconds: a stream is not let go before all that follows
     told.train(world, A, 2)
     silent = next_holder(world)
     other = B if silent == C else C

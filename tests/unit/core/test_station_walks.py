@@ -10,9 +10,10 @@ import pytest
 from flwr_digest.core.effects import AwaitSteps
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.station import Station
-from flwr_digest.core.stream import Tour
+from flwr_digest.core.stream import Tour, Visit
 from flwr_digest.core.walk import Walk
 from tests.unit.core.builders import (
+    LIFE,
     OTHER,
     STREAM,
     TRIANGLE,
@@ -143,3 +144,15 @@ def test_where_no_neighbor_is_a_member_it_goes_to_the_nearest_one(walk: Walk) ->
     only_b = frozenset({B})
     made.start(only_b, 0.0)
     assert hop_in(made.receive(B, hop(1, 4, node=C), only_b, 1.0))[0] == B
+
+
+def test_a_slow_leaf_of_a_large_star_may_stay_a_thousand_times_at_once() -> None:
+    star = topology_of(nx.star_graph(127))
+    node = NodeId(5)
+    others = {each: Visit(life=LIFE, number=1, hop=1, steps=100) for each in star if each != node}
+    for seed in range(60):
+        made = station(node_id=node, topology=star, start=CENTER, walk=Walk.METROPOLIS, seed=seed)
+        made.start(ONLY_CENTER, 0.0)
+        assert (
+            hop_in(made.receive(CENTER, hop(1, 9, visits=others), ONLY_CENTER, 10.0))[0] == CENTER
+        )

@@ -67,13 +67,19 @@ def test_it_is_held_as_long_as_most_others_take_for_the_pace() -> None:
     assert found == 2.0 + 10 / 5  # 5 steps in 1 s; one that is very fast makes no difference
 
 
-def test_who_is_half_as_fast_as_most_keeps_the_pace_itself() -> None:
-    assert usual().until(told({B: 9, C: 9, D: 9, E: 9}), 4, 1.0, 3.0) is None
+def test_who_is_half_as_fast_as_most_keeps_the_pace_itself_in_twice_its_time() -> None:
+    assert usual().until(told({B: 9, C: 9, D: 9, E: 9}), 4, 1.0, 3.0) == 2.0 + 4 * 10 / 9
     assert usual().until(told({B: 9, C: 9, D: 9, E: 9}), 3, 1.0, 3.0) == 2.0 + 10 / 9
 
 
 def test_where_all_are_slow_each_keeps_the_pace_itself() -> None:
-    assert usual().until(told({B: 1, C: 0, D: 1, E: 2}), 1, 1.0, 60.0) is None
+    made = usual()
+    assert made.until(told({B: 1, C: 0, D: 1, E: 2}), 1, 1.0, 60.0) == 2.0 + 4 * 58.0 * 10 / 1
+    assert made.keeps_up(1)
+
+
+def test_who_is_not_slow_has_the_wait_of_a_receipt_at_least() -> None:
+    assert usual().until(told({B: 9, C: 9, D: 9, E: 9}), 9, 60.0, 3.0) == 63.0
 
 
 def test_who_was_not_visited_meanwhile_tells_nothing() -> None:
@@ -118,17 +124,44 @@ def test_one_that_was_not_visited_since_it_left_is_not_taken_for_faster() -> Non
     """Two nodes as fast as each other, and a stream that goes back and forth between them."""
     made = usual()
     made.left(told({}), 10, 12.0)  # B, never visited yet, has made as many
-    copy = told({B: 11, C: 11, D: 11, E: 11})
-    assert made.until(copy, 11, 1.0, 13.0) is None
+    made.until(told({B: 11, C: 11, D: 11, E: 11}), 11, 1.0, 13.0)
+    assert made.keeps_up(11)
 
 
 def test_who_becomes_slow_is_found_out() -> None:
     made = usual()
     for tours in (1, 2):
         made.left(told(dict.fromkeys((B, C, D, E), 10 * tours)), 10 * tours, 2.0 + 10 * tours)
-    copy = told(dict.fromkeys((B, C, D, E), 60))
-    assert made.until(copy, 29, 1.0, 62.0) is None  # 19 beside 40, from one comparison earlier
-    assert made.until(copy, 28, 1.0, 62.0) == 22.0 + 50.0 * PACE / 40
+    copy = told(dict.fromkeys((B, C, D, E), 60))  # 50 since the stream left at 12 s
+    made.until(copy, 24, 1.0, 62.0)
+    assert made.keeps_up(24)  # 24 beside 50, from one mark earlier
+    made.renew()
+    assert made.until(copy, 23, 1.0, 62.0) == 22.0 + 50.0 * PACE / 50
+    assert not made.keeps_up(23)
+
+
+def test_a_node_that_stays_slow_never_holds_the_stream_for_its_own_steps() -> None:
+    """Short tours: the others make as many steps in one as this node in a hundred."""
+    made, now, steps = usual(), 2.0, 0
+    for _ in range(1, 40):
+        steps = max(steps, int(now / 12.0))
+        now += 0.5  # of the tour
+        until = made.until(told(dict.fromkeys((B, C, D, E), int(10 * now))), steps, 1.0, now)
+        assert until is not None
+        assert until - now <= 2.0
+        now = max(now, until)
+        made.left(told(dict.fromkeys((B, C, D, E), int(10 * now))), steps, now)
+        made.renew()
+
+
+def test_training_that_stands_still_while_the_stream_is_here_does_not_keep_it() -> None:
+    made = slow()
+    make_steps(made, 5, ALL, 2.0)
+    effects = made.receive(B, hop(1, 4, tour=LAST, visits=visits({B: 10, C: 10})), ALL, 4.0)
+    assert pace_of(effects) == [
+        4 * 4.0
+    ]  # since 0 s most others have made the pace's 10 steps in 4 s
+    hop_in(made.timer_fired(TimerKind.PACE, ALL, 16.0))
 
 
 # --- in its place ---------------------------------------------------------------------------------
