@@ -47,6 +47,10 @@ class Loop:
         """Begin to count the time."""
         self._began = self._last = time.monotonic()
 
+    def resume(self) -> None:
+        """Note that the next local steps begin now: what came before is none of their time."""
+        self._last = time.monotonic()
+
     def made(self, steps: int) -> None:
         """Count local steps."""
         self.steps += steps
@@ -119,7 +123,8 @@ class DigestSession:
     def __enter__(self) -> Self:
         self._loop.begin()
         if self._participation is not None:
-            self._participation.share(self._training())
+            self._participation.share(self._training())  # may wait for neighbors
+            self._loop.resume()
         self._open = True
         return self
 

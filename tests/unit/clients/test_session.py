@@ -19,6 +19,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp.strategy import FedAvg
 
 from flwr_digest.clients import ArraySession, DigestSession, digest_mod, digest_session
+from flwr_digest.clients.participation import Participation, Training
 from flwr_digest.clients.record import NodeRecord
 from flwr_digest.clients.store import NodeStore
 from flwr_digest.core.plan import Phase
@@ -294,6 +295,27 @@ def test_no_step_is_begun_that_would_end_in_the_last_tenth(
         run_alone(context, in_session(loop), session_seconds=30.0)
     assert steps() == 3  # 21 s; a fourth would end after 28 s, of 27
     assert caplog.text.count("time for 3 of 30 local steps (session_seconds=30)") == 1
+
+
+def test_the_wait_for_neighbors_is_none_of_a_steps_time(context: Context) -> None:
+    now = [0.0]
+    share = Participation.share
+
+    def late(self: Participation, training: Training) -> None:
+        share(self, training)
+        now[0] += 12.0
+
+    def loop(session: ArraySession) -> None:
+        while session.going_on:
+            now[0] += 1.0
+            one_step(session, NODE)
+
+    with (
+        patch("flwr_digest.clients.loop.time", SimpleNamespace(monotonic=lambda: now[0])),
+        patch.object(Participation, "share", late),
+    ):
+        run_alone(context, in_session(loop), session_seconds=30.0)
+    assert steps() == 15  # up to 27 s
 
 
 def test_who_reports_on_a_model_of_their_own_is_counted_once(context: Context) -> None:
