@@ -164,7 +164,7 @@ class Station:
     def reconsider(self, live: frozenset[NodeId], now: float) -> list[Effect]:
         """Look again, after more local steps or another stream's visit: may the stream leave?"""
         if self.ending.heard is not None and self.visits.finished:
-            return self._close_arrived(self.ending.heard, live)
+            return self._close_arrived(self.ending.heard, live, now)
         return self._try_to_leave(live, now)
 
     # --- messages ---------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class Station:
                 self.search.answered(peer, message)
                 return []
             case Close():
-                return self._close_arrived(message, live - {peer})
+                return self._close_arrived(message, live - {peer}, now)
 
     def _hop_arrived(
         self, peer: NodeId, stream: Stream, live: frozenset[NodeId], now: float
@@ -221,8 +221,11 @@ class Station:
         newest = self.kept.order if sees_to_it else Order(NO_FENCE, 0)
         return Sighting(stream_id=self.stream_id, newest=newest)
 
-    def _close_arrived(self, close: Close, others: frozenset[NodeId]) -> list[Effect]:
-        return self.ending.close(others) if self.ending.comes_with(close) else []
+    def _close_arrived(self, close: Close, others: frozenset[NodeId], now: float) -> list[Effect]:
+        if not self.ending.comes_with(close):
+            return []
+        self.search.silence_ends(now)
+        return self.ending.close(others)
 
     # --- while the stream is here -----------------------------------------------------------
 
@@ -300,8 +303,10 @@ class Station:
                 self.counters.reissues += 1
                 return [self._notice_of_reissue(now), *self._reissue(live, now)]
             case Then.CLOSE:
+                self.search.silence_ends(now)
                 return self.ending.close(live)
             case Then.GIVE_UP:
+                self.search.silence_ends(now)
                 return self.ending.give_up()
 
     def _leave(self, peer: NodeId, tour: Tour, now: float) -> list[Effect]:

@@ -11,9 +11,19 @@ from flwr_digest.core.decision import Decision, Then, wait
 from flwr_digest.core.effects import AwaitSteps, Send, SetTimer
 from flwr_digest.core.events import TimerKind
 from flwr_digest.core.ids import NO_FENCE, Fence, NodeId, Order
-from flwr_digest.core.messages import Inquiry, Sighting
+from flwr_digest.core.messages import Close, Inquiry, Sighting
 from flwr_digest.core.search import Search
-from tests.unit.core.builders import STREAM, B, C, of_kind, shard_of, station, steps
+from tests.unit.core.builders import (
+    STREAM,
+    B,
+    C,
+    end_training,
+    hop,
+    of_kind,
+    shard_of,
+    station,
+    steps,
+)
 
 ALL = frozenset({B, C})
 NOBODY: frozenset[NodeId] = frozenset()
@@ -153,3 +163,16 @@ def test_who_is_no_member_misses_nothing() -> None:
     made.left(1.0)
     made.came_back(9.0)
     assert made.counters.longest_silence_seconds == 0.0
+
+
+@pytest.mark.parametrize("gives_up", [False, True])
+def test_a_silence_that_lasts_to_the_end_is_told(gives_up: bool) -> None:
+    made = station(start=B)
+    made.start(ALL, 0.0)
+    end_training(made, ALL, 1.0)
+    if gives_up:
+        made.timer_fired(TimerKind.LOST, NOBODY, 500.0)
+    else:
+        made.receive(B, Close(stream_id=STREAM, order=hop(5, 9).stream.order), ALL, 500.0)
+    assert made.closed
+    assert made.counters.longest_silence_seconds == 500.0
