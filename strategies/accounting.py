@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from flwr.app import MetricRecord, RecordDict
 
-from flwr_digest.core.faults import Silence, faults_in, summed_up
+from flwr_digest.core.faults import Silence, faults_in, is_calm, summed_up
 from flwr_digest.core.plan import RECORD, Key
 
 SENT = ("payload_bytes_sent", "control_bytes_sent")
@@ -21,6 +21,7 @@ COUNTED = {
     "replacements": "digest-replacements",
     "stale_drops": "digest-stale-drops",
     "forfeited_steps": "digest-forfeited-steps",
+    "lost_deposits": "digest-lost-deposits",
     "unshared_steps": "digest-unshared-steps",
     "corrections_off": "digest-corrections-off",
     "links_lost": "digest-links-lost",
@@ -90,8 +91,8 @@ class RoundReport:
 
     @property
     def calm(self) -> bool:
-        """Whether there were no faults."""
-        return not faults_in(self.totals)
+        """Whether there were no faults, and nothing was given up."""
+        return is_calm(self.totals)
 
     def summary(self) -> str:
         """Return the faults at all nodes in one line."""

@@ -52,13 +52,18 @@ def faults_in(totals: Mapping[str, int]) -> dict[str, int]:
     return {name: totals[name] for name in FAULTS if totals.get(name, 0)}
 
 
+def is_calm(totals: Mapping[str, int]) -> bool:
+    """Whether there were no faults, and nothing was given up."""
+    return not faults_in(totals) and not totals.get("forfeited_steps", 0)
+
+
 def summed_up(totals: Mapping[str, int], silence: Silence, where: str = "") -> str:
     """Return faults in one line: how many, what was given up, and how long streams were away."""
     tours = f" ({silence.tours:.1f} tours)" if silence.tours else ""
     away = f"longest silence of a stream {silence.seconds:.1f} s{tours}"
     away += f" at {where}" if where else ""
-    faults, given_up = faults_in(totals), totals.get("forfeited_steps", 0)
-    if not faults and not given_up:
+    if is_calm(totals):
         return f"no faults; {away}"
+    faults, given_up = faults_in(totals), totals.get("forfeited_steps", 0)
     named = ", ".join(f"{FAULTS[name]} {count}" for name, count in faults.items())
     return f"faults: {named or 'none'}; steps forfeited: {given_up}; {away}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from flwr_digest.core.address import NOWHERE
-from flwr_digest.core.faults import faults_in
+from flwr_digest.core.faults import is_calm
 from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.core.layout import Layout
 from flwr_digest.core.messages import Message
@@ -244,7 +244,7 @@ class Session:
     def _tell_of_faults(self) -> None:
         """Sum up the session's faults in one line."""
         report = self.report()
-        level = LOGGER.warning if faults_in(report.totals()) else LOGGER.info
+        level = LOGGER.info if is_calm(report.totals()) else LOGGER.warning
         level("node %d: %s", self.node_id, report.summary())
 
     def _missing(self) -> frozenset[NodeId]:

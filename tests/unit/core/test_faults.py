@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from flwr_digest.core.faults import FAULTS, Silence, faults_in, summed_up
+from flwr_digest.core.faults import FAULTS, Silence, faults_in, is_calm, summed_up
 from flwr_digest.core.ids import StreamId
 from flwr_digest.core.state import Counters
 from flwr_digest.overlay.report import SessionReport
@@ -38,3 +38,9 @@ def test_the_longer_silence_keeps_the_most_tours() -> None:
     other = Silence(seconds=2.0, tours=4.0, stream=StreamId(2))
     for longer in (one.longer(other), other.longer(one)):
         assert longer == Silence(seconds=5.0, tours=4.0, stream=StreamId(1))
+
+
+def test_steps_that_were_given_up_are_no_calm_session() -> None:
+    assert is_calm({"visits": 7, "forfeited_steps": 0})
+    assert not is_calm({"forfeited_steps": 20})
+    assert not is_calm({"resends": 1})
