@@ -9,14 +9,24 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_ports(count: int) -> list[int]:
-    """Return `count` different TCP ports on which nobody listens right now.
+    """Return `count` different TCP ports that for a while only who asks for them by number gets.
 
-    Another process may take a port before it is used: nothing but the bind itself can reserve one.
-    Whoever starts a server on it notices, as its process ends (see `processes.py`).
+    A port that is merely free may go to anyone before it is used: even to a connection, whose own
+    end gets any free port. So each has had a connection that ended here: the system then keeps it
+    (TIME_WAIT; Linux for 60 s), and gives it to servers only, which set SO_REUSEADDR.
     """
     with ExitStack() as held:
         # All are held at once, so that no port is handed out twice.
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
+        return [_used_once(each) for each in sockets]
+
+
+def _used_once(server: socket.socket) -> int:
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind((LOOPBACK, 0))
+    server.listen(1)
+    with socket.create_connection(server.getsockname()) as caller:
+        accepted, _ = server.accept()
+        accepted.close()
+        caller.recv(1)  # the port's end has closed first: that one lingers
+    return int(server.getsockname()[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -108,17 +107,6 @@ def _loaded(message: Message) -> Net:
     model = Net()
     model.load_state_dict(message.content.array_records["arrays"].to_torch_state_dict())
     return model
-
-
-def free_ports(count: int) -> list[int]:
-    """Return TCP ports that nobody listens at."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def federation(folder: Path, apps: Mapping[int, ClientApp]) -> LocalGrid:

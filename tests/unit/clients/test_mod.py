@@ -34,6 +34,7 @@ from flwr_digest.clients.store import NodeStore
 from flwr_digest.core.ids import StreamId
 from flwr_digest.core.plan import Hello, Phase
 from flwr_digest.errors import ConfigError, DigestError, StateError
+from flwr_digest.launch.ports import free_ports
 from flwr_digest.overlay.statefile import Arrays, StateFile
 from tests.support.digest_messages import context_of, digest_message, plan_for_one
 from tests.support.flower_app import (
@@ -42,7 +43,6 @@ from tests.support.flower_app import (
     STEPS,
     Net,
     client_app,
-    free_ports,
     initial_arrays,
 )
 from tests.support.flower_grid import RUN_ID

@@ -23,6 +23,7 @@ from flwr_digest.clients.store import NodeStore
 from flwr_digest.core.ids import NodeId
 from flwr_digest.core.plan import Plan
 from flwr_digest.errors import ConfigError
+from flwr_digest.launch.ports import free_ports
 from flwr_digest.strategies import Digest
 from flwr_digest.topology.starts import start_nodes
 from tests.support.digest_messages import context_of
@@ -32,7 +33,6 @@ from tests.support.flower_app import (
     Net,
     client_app,
     federation,
-    free_ports,
     initial_arrays,
     loss_of,
 )
