@@ -18,8 +18,9 @@ from flwr_digest.core.vector import Vector
 
 TRAINEE, METRONOME = NodeId(0), NodeId(1)
 LATE_SECONDS = 0.1  # beats that were missed are made up for, unless they are older: a guess
-STEPS = 1_000_000
-"""That a beat stands for: a stream does not wait at nodes that are slower than most."""
+STEPS = 10_000
+"""That a beat stands for. More than anybody makes in one, as a stream does not wait at nodes that
+are slower than most; and so few that an hour of beats stays below what a visit may tell."""
 GRAPH = {TRAINEE: frozenset({METRONOME}), METRONOME: frozenset({TRAINEE})}
 
 

@@ -10,12 +10,21 @@ import pytest
 pytest.importorskip("torch")
 
 from flwr_digest.benches.loops import LOOPS, Loop
-from flwr_digest.benches.metronome import LATE_SECONDS, METRONOME, TRAINEE, Couple, Metronome
+from flwr_digest.benches.metronome import (
+    LATE_SECONDS,
+    METRONOME,
+    STEPS,
+    TRAINEE,
+    Couple,
+    Metronome,
+)
+from flwr_digest.benches.sessions import SESSION_SECONDS
 from flwr_digest.benches.trainee import Stretch, Times, Trainee
-from flwr_digest.benches.training import speed_of
+from flwr_digest.benches.training import RATES, speed_of
 from flwr_digest.benches.workers import Worker
 from flwr_digest.launch.ports import LOOPBACK, free_ports
 from flwr_digest.learning.flat import layout_of
+from flwr_digest.overlay.fields import MOST_COUNT
 
 BEATS = 20
 MOST_SECONDS = 60.0
@@ -51,6 +60,10 @@ def test_models_have_about_a_megabyte_and_can_be_trained(name: str) -> None:
 
     assert 1.0e6 < 4 * layout_of(loop.model).size < 1.2e6
     assert any((a != b).any() for a, b in zip(before, loop.model.parameters(), strict=True))
+
+
+def test_no_bench_is_so_long_that_a_stream_is_refused_for_its_steps() -> None:
+    assert max(RATES) * SESSION_SECONDS * STEPS < MOST_COUNT
 
 
 def test_a_stream_visits_at_the_beat_and_not_at_all_without_one() -> None:
