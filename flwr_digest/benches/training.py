@@ -26,10 +26,13 @@ SEED = 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PerVisit:
-    """Milliseconds of processor time that a visit takes at the node, by who spends them.
+    """Milliseconds that a visit takes at the node: of processor time by who spends it, and idle.
 
     Attributes
     ----------
+    blocked : float
+        The training thread can do nothing: the overlay has the lock of Python's interpreter, or of
+        the hand-off. What a system takes away from its guests is in it too.
     training_thread : float
         Beyond its steps: it takes in what a visit has brought, and has colder caches after it.
     grpc : float
@@ -38,6 +41,7 @@ class PerVisit:
         Our threads and those of gRPC's Python part: copies, checks, merges.
     """
 
+    blocked: float
     training_thread: float
     grpc: float
     overlay: float
@@ -154,12 +158,19 @@ def _pace_running(stretch: Stretch) -> float:
     return stretch.steps / (stretch.seconds - stretch.times.waiting)
 
 
+def _blocked(stretch: Stretch) -> float:
+    return stretch.seconds - stretch.times.training - stretch.times.waiting
+
+
 def _per_visit(visited: Sequence[Stretch], alone: Sequence[Stretch]) -> PerVisit:
     """Return what all visits have cost, over their number."""
     visits = sum(each.visits for each in visited) or 1
     step = sum(each.times.training for each in alone) / sum(each.steps for each in alone)
     training = sum(each.times.training - each.steps * step for each in visited)
+    idle = sum(map(_blocked, alone)) / sum(each.seconds for each in alone)
+    blocked = sum(_blocked(each) - each.seconds * idle for each in visited)
     return PerVisit(
+        blocked=1e3 * blocked / visits,
         training_thread=1e3 * training / visits,
         grpc=1e3 * sum(each.times.grpc for each in visited) / visits,
         overlay=1e3 * sum(each.times.overlay for each in visited) / visits,

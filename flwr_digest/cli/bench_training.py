@@ -69,7 +69,7 @@ def _table(speeds: Sequence[TrainingSpeed]) -> Table:
         "local steps\na second",
         "share of\nsteps kept",
         "without waits\nfor a processor",
-        "ms a visit: training\nthread, gRPC, overlay",
+        "ms a visit: training thread\nblocked, busy; gRPC, overlay",
     ):
         table.add_column(heading, justify="right")
     for speed in speeds:
@@ -80,6 +80,7 @@ def _table(speeds: Sequence[TrainingSpeed]) -> Table:
             humane.plain(speed.steps_per_second),
             humane.share(speed.share_of_steps),
             humane.share(speed.share_while_running),
-            f"{spent.training_thread:.1f}, {spent.grpc:.1f}, {spent.overlay:.1f}",
+            f"{spent.blocked:.1f}, {spent.training_thread:.1f}; "
+            f"{spent.grpc:.1f}, {spent.overlay:.1f}",
         )
     return table

@@ -49,6 +49,7 @@ def test_shares_are_taken_within_a_round_and_costs_over_all_visits() -> None:
     spent = speed.milliseconds_per_visit
     assert spent.training_thread == pytest.approx(1e3 * (1.6 + 1.25 - 225 * 0.01) / 20)
     assert (spent.grpc, spent.overlay) == pytest.approx((10.0, 30.0))
+    assert spent.blocked == pytest.approx(1e3 * (4.0 - 2.85 - 1.0 - 4.0 * 0.25) / 20)
 
 
 @pytest.mark.parametrize("name", LOOPS)
