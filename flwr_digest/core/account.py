@@ -275,6 +275,7 @@ def prune(
 
     Each member keeps the copy that it was last visited by, so no copy in this stream's history is
     older than the *watermark*, the oldest of those hops: what lies before it can go. A member
+    that was never visited may keep any copy that there was before, of an earlier epoch, too. One
     that stays away holds the watermark back; so that the history stays bounded all the same, past
     `most_history` only those entries are kept that a member's copy refers to, and of each fence
     the last: copies that others re-issued go on from there.
@@ -283,7 +284,7 @@ def prune(
     hops = [visits[member].hop if member in visits else 0 for member in members]
     watermark = min(hops)
     chain = _chain(applied, stream.last_visit(node).number)
-    base = next((n for n in chain if applied[n].hop <= watermark), min(applied))
+    base = next((n for n in chain if 0 < applied[n].hop <= watermark), min(applied))
     kept = {n: entry for n, entry in applied.items() if n >= base}
     most = most_history(len(hops))
     if len(kept) <= most:

@@ -22,6 +22,7 @@ def test_its_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert targets == {"demo", "test"}
     assert COMMANDS
+    assert FILES
     assert targets <= set(re.findall(r"^(\w+):", makefile, flags=re.MULTILINE))
 
 
@@ -37,11 +38,14 @@ def test_its_options_are_those_of_the_strategy() -> None:
 
 
 COMMANDS = re.findall(r"^flwr-digest (.+)$", README, flags=re.MULTILINE)
+FILES = re.findall(r"^```toml\n# (\w+\.toml): .+\n((?:.*\n)*?)```", README, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_its_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    for name, content in FILES:
+        (tmp_path / name).write_text(content, encoding="utf-8")
     short = ["--steps", "5"] if command.split()[0] in {"simulate", "compare"} else []
     assert main([*command.split(), *short]) == 0
 

@@ -95,6 +95,15 @@ def test_a_copy_of_any_age_gets_what_it_lacks() -> None:
         assert (settled.stream.model, settled.forfeited_steps) == (vector(3), 0)
 
 
+def test_a_copy_that_another_node_kept_gets_it_after_a_visit_of_the_first_one() -> None:
+    account = carried_over(gateway(), NEXT, A).account
+    first = stream(model=vector(2), visits={A: told_by_steps(by_steps(A, 2))}, fence=Fence(9, B))
+    account, _ = visited(account, first)
+    older = stream(model=vector(0), fence=Fence(10, C))
+    settled = settle(account, older, A, MEMBERS)
+    assert (settled.stream.model, settled.forfeited_steps) == (vector(3), 0)
+
+
 def test_where_a_number_is_no_longer_remembered_steps_up_to_the_next_are_given_up() -> None:
     account = carried_over(gateway(), NEXT, A).account
     copy = stream(model=vector(1), visits={A: told_by_steps(by_steps(A, 1))})
