@@ -87,11 +87,14 @@ def _two_rounds(
 
 
 def _id_of(nodes: SuperNodes, node: int) -> NodeId:
-    """Return the number that Flower knows a SuperNode by."""
-    found = re.search(r"SuperNode ID: (\d+)", nodes.log_path(node).read_text(encoding="utf-8"))
-    if found is None:
-        raise DigestError(f"SuperNode {node} has no number yet, see {nodes.log_path(node)}")
-    return NodeId(int(found[1]))
+    """Return the number that Flower knows a SuperNode by; it is healthy before it has one."""
+    wait_until(lambda: bool(_ids_told(nodes, node)), MOST_SECONDS, f"the ID of SuperNode {node}")
+    return _ids_told(nodes, node)[0]
+
+
+def _ids_told(nodes: SuperNodes, node: int) -> list[NodeId]:
+    log = nodes.log_path(node).read_text(encoding="utf-8")
+    return [NodeId(int(number)) for number in re.findall(r"SuperNode ID: (\d+)\n", log)]
 
 
 def _by_id(home: Path) -> Mapping[NodeId, NodeRecord]:
