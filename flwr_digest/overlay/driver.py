@@ -106,6 +106,7 @@ class Driver:
         self._trainer = trainer
         self._clock = clock
         self._inbox: SimpleQueue[Item] = SimpleQueue()
+        self._before_timers: int | None = None  # items yet to come before timers that are due
         self._timers: dict[Timer, float] = {}
         self._corrections = Corrections(node.config.node_id, trainer)
 
@@ -126,19 +127,36 @@ class Driver:
     def run(self) -> None:
         """Drive the core until `Stop` comes in. Runs in a thread of its own."""
         self._handle(SessionStarted())
-        while True:
-            try:
-                item = self._inbox.get(timeout=self._seconds_to_next_timer())
-            except Empty:
+        while not isinstance(item := self._next(), Stop):
+            if item is None:
                 self._fire_due_timers()
-                continue
-            if isinstance(item, Stop):
-                self._take_all_steps()
-                self._faults.end()
-                return
-            self._deal_with(item)
+            else:
+                self._deal_with(item)
+        self._take_all_steps()
+        self._faults.end()
 
     # --- in -----------------------------------------------------------------------------------
+
+    def _next(self) -> Item | None:
+        """Wait for what comes next; None: it is the timers' turn.
+
+        What is there when a timer is due goes first, as it may be what was waited for. What comes
+        in only then does not, or a peer that sends without end would stop the clock.
+        """
+        seconds = self._seconds_to_next_timer()
+        if seconds != 0.0:
+            self._before_timers = None
+        elif self._before_timers is None:
+            self._before_timers = self._inbox.qsize()
+        if self._before_timers is not None:
+            self._before_timers -= 1
+            if self._before_timers < 0:
+                self._before_timers = None
+                return None
+        try:
+            return self._inbox.get(timeout=seconds)
+        except Empty:
+            return None
 
     def _deal_with(self, item: Item) -> None:
         match item:

@@ -19,7 +19,7 @@ from flwr_digest.core.trainer import Taken
 from flwr_digest.core.vector import Vector
 from flwr_digest.overlay.driver import Driver
 from flwr_digest.overlay.frames import Codec
-from flwr_digest.overlay.items import Delivered, Finished, Item, Linked, Stop, Unlinked
+from flwr_digest.overlay.items import Delivered, Finished, Item, Linked, StepsMade, Stop, Unlinked
 from flwr_digest.overlay.link import Link
 from flwr_digest.overlay.traffic import Traffic
 from tests.support.overlay_session import captured_log
@@ -102,6 +102,17 @@ def link_to(driver: Driver, peer: NodeId = PEER) -> Link:
     rates = driver.node.config.drift_correction
     codec = Codec(frozenset({ME, PEER, OTHER}), sizes, rates=rates)
     return Link(peer=peer, codec=codec, traffic=Traffic())
+
+
+def said_over(link: Link) -> list[Message]:
+    """Return a list that will hold what is sent over a link."""
+    said: list[Message] = []
+
+    def send(message: Message) -> None:
+        said.append(message)
+
+    link.send = send  # type: ignore[method-assign]
+    return said
 
 
 def hop_of(stream: int, *, hop: int = 1, rate: float | None = None) -> Hop:
@@ -290,16 +301,49 @@ def test_a_correction_that_grows_is_switched_off_and_that_is_said_once() -> None
     assert log[0].startswith("node 1: drift correction is off for the rest of the session")
 
 
+def test_what_comes_without_end_does_not_stop_the_clock() -> None:
+    made: list[Driver] = []
+
+    class Endless(Diary):
+        def take(self, shard: ShardId) -> Taken | None:
+            made[0].post(Stop() if said or len(self.lines) > 100 else StepsMade(shard))
+            return super().take(shard)
+
+    driver = driven(Endless(steps=STEPS), local_steps=STEPS)
+    made.append(driver)
+    link = link_to(driver)
+    said = said_over(link)
+    times = iter(range(0, 10_000, 10))
+    driver._clock = lambda: float(next(times))
+    driver.post(Linked(link))
+    driver.post(StepsMade(ShardId(0)))
+
+    driver.run()
+
+    assert isinstance(said[0], Inquiry)
+
+
+def test_what_is_there_when_a_timer_is_due_goes_before_it() -> None:
+    driver = driven(Diary(steps=STEPS), local_steps=STEPS)
+    link = link_to(driver)
+    driver._handle(SessionStarted())
+    driver._deal_with(Linked(link))
+    driver._clock = lambda: 100.0  # all timers are due, and each stream has come
+
+    driver.post(Delivered(link, hop_of(0)))
+    driver.post(Delivered(link, hop_of(1)))
+    came_next = [driver._next()]
+    driver.post(Delivered(link, hop_of(2)))  # too late
+    came_next += [driver._next() for _ in range(2)]
+
+    assert [isinstance(each, Delivered) for each in came_next] == [True, True, False]
+
+
 def test_who_has_trained_misses_a_stream_that_never_came() -> None:
     """Steps are taken when a stream comes; of one that never does, its wait must ask for them."""
     driver = driven(Diary(steps=STEPS), local_steps=STEPS)
-    said: list[Message] = []
     link = link_to(driver)
-
-    def send(message: Message) -> None:
-        said.append(message)
-
-    link.send = send  # type: ignore[method-assign]
+    said = said_over(link)
     driver._handle(SessionStarted())
     driver._deal_with(Linked(link))
 
