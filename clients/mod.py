@@ -35,6 +35,9 @@ from flwr_digest.overlay.session import SessionReport
 
 LOGGER = logging.getLogger("flwr.digest")
 
+MISSED_BY_OLD_API = ("fitins.parameters", "evaluateins.parameters")
+"""What Flower looks for in a message on behalf of a `client_fn` (flwr 1.41)."""
+
 lift_node_limit()
 
 
@@ -187,7 +190,7 @@ def _train(
     training = CalledTraining(
         plan=plan,
         record=memory,
-        call=lambda arrays: call_next(_with_arrays(message, record, arrays), context),
+        call=lambda arrays: _handled(_with_arrays(message, record, arrays), context, call_next),
         key=str(record[Key.ARRAYS]),
     )
     try:
@@ -223,7 +226,28 @@ def _evaluate(
 ) -> Message:
     """Let the user's handler evaluate this node's own freshest model."""
     memory = _memory(store)
-    return call_next(_with_arrays(message, record, to_arrays(memory, memory.model)), context)
+    given = _with_arrays(message, record, to_arrays(memory, memory.model))
+    return _handled(given, context, call_next)
+
+
+def _handled(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+    """Return the reply of the user's handler.
+
+    Raises
+    ------
+    ConfigError
+        There is none, but a `client_fn`.
+    """
+    try:
+        return call_next(message, context)
+    except KeyError as error:
+        if error.args and error.args[0] in MISSED_BY_OLD_API:
+            raise ConfigError(
+                "this ClientApp has a client_fn, of Flower's old API, which no strategy of "
+                "flwr.serverapp can talk to: give it handlers, with @app.train() and "
+                "@app.evaluate()"
+            ) from error
+        raise
 
 
 def _collect(message: Message, record: ConfigRecord, store: NodeStore) -> Message:

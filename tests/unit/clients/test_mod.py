@@ -24,6 +24,7 @@ from flwr.app import (
     MetricRecord,
     RecordDict,
 )
+from flwr.client import NumPyClient
 from flwr.clientapp import ClientApp
 from torch import nn
 
@@ -545,6 +546,29 @@ def test_collecting_sends_the_streams_model_under_the_users_key(
     assert np.array_equal(np.concatenate(floats), np.concatenate(kept))
     np.testing.assert_allclose(np.concatenate(kept), memory().model, rtol=0, atol=1e-6)
     Net().load_state_dict(arrays.to_torch_state_dict())
+
+
+@pytest.mark.parametrize("phase", [Phase.TRAIN, Phase.EVALUATE])
+def test_a_client_of_flowers_old_api_is_told_what_to_change(context: Context, phase: Phase) -> None:
+    say_hello(context)
+    app = ClientApp(client_fn=lambda _: NumPyClient().to_client(), mods=[digest_mod])
+    plan = plan_for_one(NODE)
+    with refused("client_fn", "@app.train()"):
+        app(digest_message(phase, node=NODE, plan=plan), context)
+
+
+@pytest.mark.parametrize("phase", [Phase.TRAIN, Phase.EVALUATE])
+def test_a_handler_that_misses_a_key_tells_so_itself(context: Context, phase: Phase) -> None:
+    say_hello(context)
+    app = ClientApp(mods=[digest_mod])
+
+    @app.train()
+    @app.evaluate()
+    def handler(message: Message, context: Context) -> Message:
+        return Message(RecordDict({"it": message.content["mine"]}), reply_to=message)
+
+    with pytest.raises(KeyError, match="mine"):
+        app(digest_message(phase, node=NODE, plan=plan_for_one(NODE)), context)
 
 
 @pytest.mark.parametrize("phase", [Phase.EVALUATE, Phase.COLLECT])
