@@ -18,6 +18,7 @@ from flwr_digest.core.ids import NodeId, StreamId
 from flwr_digest.core.plan import Plan
 from flwr_digest.core.state import StationState
 from flwr_digest.core.trainer import Trainer
+from flwr_digest.core.vector import all_finite
 from flwr_digest.errors import ConfigError
 from flwr_digest.learning.calls import NEEDS_ATTACH
 from flwr_digest.overlay.identity import Identity
@@ -230,7 +231,7 @@ class Participation:
         after = replace(self.before, states=self._final_states, rest=rest)
         model = self._training.model
         # Training that has diverged is forgotten, here as in the streams.
-        return replace(after, model=model if np.isfinite(model).all() else streams_model(after))
+        return replace(after, model=model if all_finite(model) else streams_model(after))
 
     @property
     def _final_states(self) -> Mapping[StreamId, StationState]:

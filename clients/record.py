@@ -12,6 +12,7 @@ from flwr.app import Array, ArrayRecord
 from flwr_digest.core.ids import NodeId, ShardId, StreamId
 from flwr_digest.core.layout import Entry, Layout
 from flwr_digest.core.state import StationState
+from flwr_digest.core.vector import all_finite
 from flwr_digest.errors import ConfigError
 
 
@@ -98,7 +99,7 @@ def first_record(arrays: ArrayRecord, life: int) -> NodeRecord:
     floats = {name: value for name, value in values.items() if travels(value)}
     layout = Layout(tuple(Entry(name, value.shape) for name, value in floats.items()))
     model = flattened(floats.values())
-    if not np.isfinite(model).all():
+    if not all_finite(model):
         raise ConfigError("the initial model holds NaN or infinite values (as float32)")
     return NodeRecord(
         layout=layout,

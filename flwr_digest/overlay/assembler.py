@@ -11,14 +11,10 @@ import numpy.typing as npt
 from flwr_digest.core.messages import Hop, Message
 from flwr_digest.core.rounding import join
 from flwr_digest.core.stream import Stream
+from flwr_digest.core.vector import all_finite
 from flwr_digest.errors import RemoteProtocolError
 from flwr_digest.overlay.fields import Frame, Kind, kind_of
 from flwr_digest.overlay.frames import VALUE, Codec
-
-CHECK_VALUES = 1 << 20
-"""Values that are looked at together, 4 MB, but for the last: measured. A look at each chunk takes
-more processor time, as the threads contend for the interpreter's lock; a single one at the end
-takes a quarter of the model more memory."""
 
 
 @dataclass(slots=True)
@@ -44,14 +40,12 @@ class _Arriving:
         # NumPy copies without the interpreter's lock: whoever trains goes on meanwhile.
         self.raw[self.filled : end] = np.frombuffer(frame, dtype=np.uint8, offset=1)
         self.filled = end
-        whole = min(end // VALUE.itemsize, len(self.model))
-        last = end == len(self.raw)
-        if last or whole - self.checked >= CHECK_VALUES:
-            self._check(whole)
-        return last
+        self._check(min(end // VALUE.itemsize, len(self.model)))
+        return end == len(self.raw)
 
     def _check(self, end: int) -> None:
-        if not np.isfinite(self.model[self.checked : end]).all():
+        """Look at what is whole by now, while it is still near the processor."""
+        if not all_finite(self.model[self.checked : end]):
             raise RemoteProtocolError("a model with NaN or infinite values")
         self.checked = end
 

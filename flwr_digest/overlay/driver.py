@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from threading import Condition
 
-import numpy as np
-
 from flwr_digest.core.effects import (
     AwaitSteps,
     CancelTimer,
@@ -36,7 +34,7 @@ from flwr_digest.core.messages import Hop, Message
 from flwr_digest.core.node import Node
 from flwr_digest.core.state import StationState
 from flwr_digest.core.trainer import Trainer
-from flwr_digest.core.vector import Vector
+from flwr_digest.core.vector import Vector, all_finite
 from flwr_digest.errors import DivergedError, RemoteProtocolError
 from flwr_digest.overlay.corrections import Corrections
 from flwr_digest.overlay.faults import FaultLog, words
@@ -241,7 +239,7 @@ class Driver:
     def _check_finite(self, *vectors: Vector | None) -> None:
         """Raise before what no peer would take gets into the accounts."""
         for vector in vectors:
-            if vector is not None and not np.isfinite(vector).all():
+            if vector is not None and not all_finite(vector):
                 raise DivergedError(
                     f"node {self.node.config.node_id}: its local steps gave values that are not "
                     "finite; the training has diverged, a smaller learning rate may help"
