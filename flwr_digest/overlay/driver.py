@@ -104,7 +104,6 @@ class Driver:
         self._trainer = trainer
         self._clock = clock
         self._inbox: SimpleQueue[Item] = SimpleQueue()
-        self._before_timers: int | None = None  # items yet to come before timers that are due
         self._timers: dict[Timer, float] = {}
         self._corrections = Corrections(node.config.node_id, trainer)
 
@@ -125,36 +124,34 @@ class Driver:
     def run(self) -> None:
         """Drive the core until `Stop` comes in. Runs in a thread of its own."""
         self._handle(SessionStarted())
-        while not isinstance(item := self._next(), Stop):
-            if item is None:
-                self._fire_due_timers()
-            else:
-                self._deal_with(item)
+        while self._turn():
+            continue
         self._take_all_steps()
         self._faults.end()
 
     # --- in -----------------------------------------------------------------------------------
 
-    def _next(self) -> Item | None:
-        """Wait for what comes next; None: it is the timers' turn.
+    def _turn(self) -> bool:
+        """Deal with what is there, then with the timers that are due; return whether to go on.
 
         What is there when a timer is due goes first, as it may be what was waited for. What comes
         in only then does not, or a peer that sends without end would stop the clock.
         """
-        seconds = self._seconds_to_next_timer()
-        if seconds != 0.0:
-            self._before_timers = None
-        elif self._before_timers is None:
-            self._before_timers = self._inbox.qsize()
-        if self._before_timers is not None:
-            self._before_timers -= 1
-            if self._before_timers < 0:
-                self._before_timers = None
-                return None
+        items, now = self._come_in(), self._clock()
+        for item in items:
+            if isinstance(item, Stop):
+                return False
+            self._deal_with(item)
+        self._fire_timers(now)
+        return True
+
+    def _come_in(self) -> list[Item]:
+        """Wait for something to come in, at most until a timer is due; return all that is there."""
         try:
-            return self._inbox.get(timeout=seconds)
+            first = self._inbox.get(timeout=self._seconds_to_next_timer())
         except Empty:
-            return None
+            return []
+        return [first, *(self._inbox.get() for _ in range(self._inbox.qsize()))]
 
     def _deal_with(self, item: Item) -> None:
         match item:
@@ -252,8 +249,8 @@ class Driver:
             return None
         return max(0.0, min(self._timers.values()) - self._clock())
 
-    def _fire_due_timers(self) -> None:
-        now = self._clock()
+    def _fire_timers(self, now: float) -> None:
+        """Fire the timers that are due by `now`."""
         for timer in [timer for timer, at in self._timers.items() if at <= now]:
             if self._timers.pop(timer, None) is not None:  # an earlier one may have cancelled it
                 self._take_what_explains(timer)

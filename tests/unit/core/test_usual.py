@@ -158,9 +158,8 @@ def test_training_that_stands_still_while_the_stream_is_here_does_not_keep_it() 
     made = slow()
     make_steps(made, 5, ALL, 2.0)
     effects = made.receive(B, hop(1, 4, tour=LAST, visits=visits({B: 10, C: 10})), ALL, 4.0)
-    assert pace_of(effects) == [
-        4 * 4.0
-    ]  # since 0 s most others have made the pace's 10 steps in 4 s
+    # Since 0 s most others have made the pace's 10 steps in 4 s.
+    assert pace_of(effects) == [4 * 4.0]
     hop_in(made.timer_fired(TimerKind.PACE, ALL, 16.0))
 
 
