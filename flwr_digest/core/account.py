@@ -123,21 +123,22 @@ def open_account(initial: Cargo, life: int) -> Account:
     )
 
 
-def contribute(account: Account, cargo: Cargo, steps: int) -> Account:
-    """Add `cargo`, in it `steps` local steps; it reaches the stream at its next visit."""
+def contribute(account: Account, cargo: Cargo, steps: int, weight: float = 1.0) -> Account:
+    """Add `weight` times `cargo`, in it `steps` local steps; the stream's next visit takes it."""
+    own = account.own
     return replace(
         account,
-        inflow=account.inflow + cargo,
+        inflow=account.inflow.plus(cargo, weight),
         steps=account.steps + steps,
         entries=account.entries + 1,
-        own=None if account.own is None else account.own + Cargo(model=cargo.model),
+        own=None if own is None else own.plus(Cargo(model=cargo.model), weight),
     )
 
 
 def pass_on(account: Account, change: Cargo) -> Account:
     """Add what other regions have learned: it reaches the stream, too, but is not the node's."""
     own = account.own or Cargo(model=account.inflow.model)
-    return replace(contribute(account, change, steps=0), own=own)
+    return replace(account, inflow=account.inflow + change, entries=account.entries + 1, own=own)
 
 
 def own_part(entry: Account | Applied) -> Vector:
@@ -223,7 +224,7 @@ def _what_it_holds(account: Account, last: Visit) -> Applied | None:
 
 def _taken_in(account: Account, cargo: Cargo, known: Applied) -> tuple[Cargo, Cargo]:
     """Return a copy's cargo with what it does not hold yet, and all that it then has got."""
-    whole = cargo + (account.inflow - known.inflow)
+    whole = cargo.with_change(known.inflow, account.inflow)
     cargo, given = whole.rounded(), account.inflow
     if whole.rate is not None and cargo.rate is not None and given.rate is not None:
         given = replace(given, rate=given.rate - (whole.rate - cargo.rate))

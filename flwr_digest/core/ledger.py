@@ -50,15 +50,15 @@ class Ledger:
             banked_at=self.banked_at,
         )
 
-    def banked(self, weight: float, window_steps: int, now: float) -> tuple[Ledger, Cargo | None]:
-        """Return the ledger without pending steps, and what the accounts gain; None if nothing.
+    def banked(self, window_steps: int, now: float) -> tuple[Ledger, Cargo | None]:
+        """Return the ledger without pending steps, and what they have brought; None if nothing.
 
         The rate is measured over at least `window_steps` local steps (fewer are too noisy).
         """
         if self.pending is None:
             return self, None
         emptied = replace(self, pending=None, pending_steps=0, banked_at=now)
-        cargo = Cargo(model=weight * self.pending)
+        cargo = Cargo(model=self.pending)
         if self.gradients is None:
             return emptied, cargo
         if self.window_steps < window_steps:
@@ -66,7 +66,7 @@ class Ledger:
         rate = (1.0 / self.window_steps) * self.gradients
         change = rate if self.rate is None else rate - self.rate
         emptied = replace(emptied, gradients=None, window_steps=0, rate=rate)
-        return emptied, replace(cargo, rate=weight * change)
+        return emptied, replace(cargo, rate=change)
 
 
 def _sum(one: Vector | None, other: Vector | None) -> Vector | None:

@@ -110,20 +110,19 @@ class Shard:
         """Bring the accounts up to date, if the gate is open."""
         if not (self.trained or self.gate_open(now)):
             return
-        steps = self.ledger.pending_steps
-        self.ledger, cargo = self.ledger.banked(self.config.weight, RATE_WINDOW_STEPS, now)
+        steps, weight = self.ledger.pending_steps, self.config.weight
+        self.ledger, cargo = self.ledger.banked(RATE_WINDOW_STEPS, now)
         if cargo is not None:
             for region in self.regions.values():
-                region.account = contribute(region.account, cargo, steps)
+                region.account = contribute(region.account, cargo, steps, weight)
 
     def closed_books(self) -> tuple[dict[StreamId, Account], Vector | None]:
         """Return the accounts with all steps in them, also those the gate holds, and the rate."""
-        steps = self.ledger.pending_steps
-        ledger, cargo = self.ledger.banked(self.config.weight, RATE_WINDOW_STEPS, now=0.0)
-        accounts = {
-            stream_id: region.account if cargo is None else contribute(region.account, cargo, steps)
-            for stream_id, region in self.regions.items()
-        }
+        steps, weight = self.ledger.pending_steps, self.config.weight
+        ledger, cargo = self.ledger.banked(RATE_WINDOW_STEPS, now=0.0)
+        accounts = {stream_id: region.account for stream_id, region in self.regions.items()}
+        if cargo is not None:
+            accounts = {s: contribute(each, cargo, steps, weight) for s, each in accounts.items()}
         return accounts, ledger.rate
 
     def gate_open(self, now: float) -> bool:

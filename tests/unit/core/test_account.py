@@ -64,6 +64,13 @@ def test_a_contribution_is_added_to_the_inflow() -> None:
     assert (given.steps, given.entries) == (5, 2)
 
 
+def test_a_contribution_counts_by_its_weight() -> None:
+    own = replace(open_account(cargo(0, rate=0), LIFE), own=cargo(7))
+    given = contribute(own, cargo(2, rate=8), steps=3, weight=0.5)
+    assert (given.inflow, given.own) == (cargo(1, rate=4), cargo(8))
+    assert given.steps == 3
+
+
 def test_a_contribution_leaves_the_old_account_as_it_was() -> None:
     before = account(2)
     train(before, 5)
