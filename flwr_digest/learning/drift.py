@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import torch
 
 from flwr_digest.errors import ConfigError
+from flwr_digest.learning.flat import room_like
 
 
 class DriftCorrection:
@@ -61,7 +62,7 @@ class DriftCorrection:
 
     def take(self, place: slice) -> torch.Tensor:
         """Return the sum of a slice's gradients since the last call, and begin anew."""
-        total = self._sum[place].clone()
+        total = room_like(self._sum[place]).copy_(self._sum[place])
         self._sum[place].zero_()
         return total
 

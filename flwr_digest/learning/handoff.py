@@ -20,7 +20,7 @@ from flwr_digest.core.trainer import Taken
 from flwr_digest.core.vector import Vector
 from flwr_digest.errors import LocalProtocolError
 from flwr_digest.learning.drift import DriftCorrection
-from flwr_digest.learning.flat import Echo
+from flwr_digest.learning.flat import Echo, room_like
 
 
 @dataclass(slots=True)
@@ -159,8 +159,9 @@ class Handoff:
             if self._vector is None or self._base is None or steps == 0:
                 return None
             part.taken_steps = self._steps
-            moved = self._vector[part.place] - self._base[part.place]
-            self._base[part.place] += moved  # no copy of the vector: what is given is accounted for
+            now, base = self._vector[part.place], self._base[part.place]
+            moved = torch.sub(now, base, out=room_like(now))
+            base += moved  # no copy of the vector: what is given is accounted for
             if part.next_base is not None:  # it came after these steps, which are not in it
                 part.next_base = part.next_base + moved  # not in place: see `_uploaded`
             if self._drift is not None:

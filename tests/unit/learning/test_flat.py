@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from flwr_digest.errors import ConfigError
-from flwr_digest.learning.flat import FlatModel, fitting, layout_of
+from flwr_digest.learning.flat import FlatModel, fitting, layout_of, room_like
 
 
 class Tied(nn.Module):
@@ -249,3 +250,22 @@ def test_the_places_of_a_tied_weight_are_known() -> None:
     flat = FlatModel(model)
     assert [(each.echo, each.home) for each in flat.echoes] == [(slice(13, 17), slice(0, 4))]
     assert FlatModel(nn.Linear(2, 2)).echoes == ()
+
+
+# --- room ---------------------------------------------------------------------------------------
+
+
+def test_room_is_like_the_tensor_and_numpys() -> None:
+    tensor = torch.ones(1 << 20)[5:]
+    tracemalloc.start()  # sees NumPy's memory, and none of PyTorch's
+    try:
+        room = room_like(tensor)
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (room.shape, room.dtype, room.device) == (tensor.shape, tensor.dtype, tensor.device)
+    assert size >= tensor.nbytes
+
+
+def test_room_is_on_the_same_device() -> None:
+    assert room_like(torch.empty(3, device="meta")).device.type == "meta"
